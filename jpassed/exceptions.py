@@ -1,0 +1,70 @@
+"""Exceptions of jpassed. Each says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CoverageError",
+    "FileError",
+    "InputError",
+    "JpassedError",
+    "MissingDependencyError",
+    "ModelError",
+    "UnknownNameError",
+    "UnrecognisedTableError",
+]
+
+
+class JpassedError(Exception):
+    """Base class of every error that jpassed raises on purpose."""
+
+
+class InputError(JpassedError, ValueError):
+    """An argument or a table that cannot be used as it is."""
+
+
+class UnknownNameError(InputError, KeyError):
+    """A name that is not among the valid choices.
+
+    Parameters
+    ----------
+    what : str
+        What the name stands for, e.g. ``"filter set"``.
+    name : str
+        The name that was given.
+    choices : iterable of str
+        The valid names; they are listed in the message, nearest first.
+    """
+
+    def __init__(self, what: str, name: object, choices: Iterable[str]) -> None:
+        valid = sorted({str(c) for c in choices})
+        near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
+        hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+        shown = ", ".join(valid) if valid else "(none)"
+        self.message = f"unknown {what} {str(name)!r}.{hint} Valid choices: {shown}"
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UnrecognisedTableError(InputError):
+    """A table in which no bandflux column was recognised."""
+
+
+class FileError(JpassedError, OSError):
+    """A file that is missing, damaged, in the way, or cannot be written."""
+
+
+class CoverageError(InputError):
+    """A spectrum or grid that does not cover the wavelengths asked for."""
+
+
+class ModelError(JpassedError, ValueError):
+    """Model weights that are damaged or do not fit this version of jpassed."""
+
+
+class MissingDependencyError(JpassedError, ImportError):
+    """An optional package that is needed for what was asked, and is not installed."""
