@@ -1,0 +1,46 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def _real_data_folder() -> Path:
+    named = os.environ.get("JPASSED_TEST_DATA")
+    return Path(named) if named else PROJECT_ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The folder that holds setup.cfg, README.md and the package."""
+    return PROJECT_ROOT
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """
+    The folder of real spectra, catalogues and passband curves.
+
+    Taken from the environment variable JPASSED_TEST_DATA, else ../shared/data beside the project.
+    Where it is absent the test skips, except under ``CI=true``: there it fails, so that a green CI
+    has read the real files.
+    """
+    folder = _real_data_folder()
+    if not folder.is_dir():
+        reason = f"no real data at {folder}: set JPASSED_TEST_DATA to their folder"
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"{reason} (CI=true requires them)", pytrace=False)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _isolated_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
+    """No test reads or writes the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
