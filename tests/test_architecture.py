@@ -31,6 +31,7 @@ ORDER = (
     ("annotation",),
     ("plotting",),
     ("cli",),
+    ("__main__",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 

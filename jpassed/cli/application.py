@@ -1,0 +1,93 @@
+"""The group ``jpassed``: finds commands lazily, turns exceptions into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+import jpassed
+from jpassed.cli.reporting import Reporting, reporting_options
+from jpassed.exceptions import JpassedError, UnknownNameError
+
+# Command -> module with the click command of that name. Command files import click only; what a
+# command needs is imported when it runs, so that --help stays far below half a second.
+COMMANDS = {
+    "annotate": "jpassed.cli.command_annotate",
+    "example": "jpassed.cli.command_example",
+    "jspectra": "jpassed.cli.command_jspectra",
+    "models": "jpassed.cli.command_models",
+    "simulate": "jpassed.cli.command_simulate",
+    "train": "jpassed.cli.command_train",
+}
+
+
+class Failure(click.ClickException):
+    """A command that could not do its work: ``Error: <message>``."""
+
+    exit_code = 1
+
+
+class UnusableArgument(Failure):
+    """An argument that names none of the valid choices: click's own code for wrong usage."""
+
+    exit_code = 2
+
+
+class Application(click.Group):
+    """A group that imports a command's file on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """
+        Run the command; an error becomes one line on stderr.
+
+        The exit code is 2 for a name that is not among the valid choices, as click has it for
+        every other unusable argument, and 1 for anything else. ``--debug`` lets the exception
+        through with its traceback.
+        """
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if Reporting.of(ctx).debug:
+                raise
+            raise _failure(error) from error
+
+
+def _failure(error: Exception) -> Failure:
+    if isinstance(error, UnknownNameError):
+        return UnusableArgument(str(error))
+    if isinstance(error, JpassedError):
+        return Failure(str(error))
+    said = " ".join(str(error).split()) or "no message"
+    if isinstance(error, OSError):
+        return Failure(said)
+    kind = type(error).__name__
+    return Failure(f"unexpected {kind}: {said} (--debug shows where)")
+
+
+@click.group(
+    cls=Application,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: jpassed example example.fits && jpassed annotate example.fits",
+)
+@click.version_option(jpassed.__version__, prog_name="jpassed")
+@reporting_options
+def main() -> None:
+    """
+    Predict what is not known of galaxies from what is.
+
+    A catalogue of bandfluxes in, the same catalogue with new columns out. Each command has a --help
+    of its own, with an example.
+    """

@@ -1,0 +1,94 @@
+"""Arguments that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jpassed.exceptions import FileError
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def input_path() -> click.Path:
+    """A path to read; the reader itself says what is wrong with a missing or damaged file."""
+    return click.Path(path_type=Path)
+
+
+def output_option(*, required: bool, said: str) -> Decorator:
+    """``-o/--output PATH`` and ``--overwrite``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        function = click.option("--overwrite", is_flag=True, help="Replace OUT where it exists.")(
+            function
+        )
+        return click.option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            type=click.Path(path_type=Path),
+            required=required,
+            help=said,
+        )(function)
+
+    return decorate
+
+
+def comma_list(texts: Iterable[str]) -> list[str]:
+    """
+    Names given as ``a,b`` or in several options, without blanks or repeats.
+
+    Examples
+    --------
+    >>> comma_list(["z,flux:J0660", "z, logmstar"])
+    ['z', 'flux:J0660', 'logmstar']
+    """
+    names = [name.strip() for text in texts for name in text.split(",")]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """
+    ``quantity=column`` or ``quantity=column,error_column`` as a dictionary.
+
+    Raises
+    ------
+    click.BadParameter
+        A text without ``=``, with an empty side, or a quantity given twice.
+
+    Examples
+    --------
+    >>> pairs(["z=z_spec", "logmstar=mass,mass_err"], "--context")
+    {'z': 'z_spec', 'logmstar': 'mass,mass_err'}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        left, equals, right = (part.strip() for part in text.partition("="))
+        if not (equals and left and right):
+            raise click.BadParameter(
+                f"expected QUANTITY=COLUMN, e.g. z=z_spec, got {text!r}", param_hint=option
+            )
+        if left in found:
+            raise click.BadParameter(f"{left!r} is given twice", param_hint=option)
+        found[left] = right
+    return found
+
+
+def check_writable(path: Path, overwrite: bool) -> None:
+    """
+    Refuse an output that cannot be written, before any work is done for it.
+
+    Raises
+    ------
+    FileError
+        The file exists and may not be overwritten, or its folder is not a folder.
+    """
+    if path.is_dir():
+        raise FileError(f"{path} is a folder: name a file to write to")
+    if not path.parent.is_dir():
+        raise FileError(f"cannot write {path}: {path.parent} is not a folder")
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} exists: pass --overwrite to replace it, or name another with -o")

@@ -1,0 +1,105 @@
+"""``jpassed annotate``: a catalogue in, the same catalogue with predictions out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jpassed.cli.arguments import (
+    check_writable,
+    comma_list,
+    input_path,
+    output_option,
+    pairs,
+)
+from jpassed.cli.reporting import progress_bar, reporting_options
+
+
+@click.command(
+    "annotate",
+    short_help="Add predictions to a catalogue.",
+    epilog="\b\nExample: jpassed annotate catalogue.fits --outputs z,logmstar,flux:J0660 --pdf",
+)
+@click.argument("source", metavar="IN", type=input_path())
+@output_option(required=False, said="Default: IN_jpassed.ext beside IN, in the same format.")
+@click.option(
+    "--outputs",
+    metavar="NAMES",
+    multiple=True,
+    help="Quantities to predict, comma-separated; flux:BAND is a bandflux. Default: all labels "
+    "and the GALEX bandfluxes.",
+)
+@click.option(
+    "--context",
+    metavar="Q=COLUMN[,ERROR]",
+    multiple=True,
+    help="A known quantity and the column (and error column) that holds it; may be repeated.",
+)
+@click.option(
+    "--survey", metavar="NAME", help="Which survey's columns to look for. Default: found out."
+)
+@click.option(
+    "--map", "column_map", metavar="FILE", type=input_path(), help="A YAML map of the columns."
+)
+@click.option("--model", metavar="NAME|FILE", default="default", show_default=True)
+@click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True)
+@click.option("--batch-size", metavar="N", type=click.IntRange(min=1), help="Objects at a time.")
+@click.option("--pdf", is_flag=True, help="Add jp_<quantity>_pdf.")
+@click.option(
+    "--samples",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Add jp_<quantity>_samples with N draws.",
+)
+@click.option("--replace-columns", is_flag=True, help="Replace jp_ columns that IN already has.")
+@reporting_options
+def command(
+    source: Path,
+    output: Path | None,
+    overwrite: bool,
+    outputs: tuple[str, ...],
+    context: tuple[str, ...],
+    survey: str | None,
+    column_map: Path | None,
+    model: str,
+    device: str,
+    batch_size: int | None,
+    pdf: bool,
+    samples: int,
+    replace_columns: bool,
+) -> None:
+    """
+    Add predictions with errors to the catalogue IN.
+
+    IN and OUT are FITS, VOTable (.vot, .xml), ECSV, Parquet or CSV, also with .gz. Columns of IN
+    are kept as they are; new ones begin with jp_.
+    """
+    if survey is not None and column_map is not None:
+        raise click.UsageError("--survey and --map exclude each other: a map describes a survey.")
+    known = pairs(context, "--context")
+    wanted = comma_list(outputs)
+
+    from jpassed.annotation import annotate
+    from jpassed.io.catalogs import default_output, read_catalog, write_catalog
+
+    target = output if output is not None else default_output(source)
+    table = read_catalog(source)
+    check_writable(target, overwrite)
+    with progress_bar("objects") as progress:
+        annotated = annotate(
+            table,
+            model=model,
+            outputs=wanted or None,
+            context=known or None,
+            survey=column_map if column_map is not None else survey or "auto",
+            device=device,
+            batch_size=batch_size,
+            samples=samples,
+            pdf=pdf,
+            replace_columns=replace_columns,
+            progress=progress,
+        )
+    write_catalog(annotated, target, overwrite=overwrite)
+    click.echo(f"{target}: {len(annotated)} rows")

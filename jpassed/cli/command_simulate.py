@@ -1,0 +1,72 @@
+"""``jpassed simulate``: galaxies with noise and truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jpassed.cli.arguments import check_writable, input_path, output_option
+from jpassed.cli.reporting import reporting_options
+
+
+@click.command(
+    "simulate",
+    short_help="Simulate a catalogue of galaxies.",
+    epilog="\b\nExample: jpassed simulate -n 1000 --ssp bc03_chabrier.npz --seed 1 -o mock.fits",
+)
+@click.option("-n", "count", metavar="N", type=click.IntRange(min=1), required=True)
+@click.option(
+    "--ssp", metavar="FILE", type=input_path(), required=True, help="Grid of stellar populations."
+)
+@click.option("--lines", metavar="FILE", type=input_path(), help="CloudyFSPS line table.")
+@click.option(
+    "--noise",
+    metavar="NAME|FILE",
+    default="minijpas-v1",
+    show_default=True,
+    help="Error model of the J-PAS bands.",
+)
+@click.option(
+    "--galex",
+    type=click.Choice(["ais", "mis", "dis", "none"], case_sensitive=False),
+    default="ais",
+    show_default=True,
+    help="Depth of the GALEX bands, or none of them.",
+)
+@click.option(
+    "--seed", metavar="N", type=click.IntRange(min=0), help="For the same galaxies again."
+)
+@output_option(required=True, said="The ending chooses the format.")
+@reporting_options
+def command(
+    count: int,
+    ssp: Path,
+    lines: Path | None,
+    noise: str,
+    galex: str,
+    seed: int | None,
+    output: Path,
+    overwrite: bool,
+) -> None:
+    """
+    Simulate N galaxies with noise and truth.
+
+    OUT has bandfluxes <band> with <band>_err in microjansky and the truth as true_<quantity>, so
+    that jpassed annotate reads it as it is.
+    """
+    check_writable(output, overwrite)
+
+    from jpassed.io.catalogs import write_catalog
+    from jpassed.simulation import simulate
+
+    table = simulate(
+        count,
+        seed=seed,
+        ssp=ssp,
+        lines=lines,
+        noise=noise,
+        galex=None if galex.lower() == "none" else galex.lower(),
+    )
+    write_catalog(table, output, overwrite=overwrite)
+    click.echo(f"{output}: {len(table)} simulated galaxies")

@@ -1,0 +1,44 @@
+"""``jpassed train``: train a model from a configuration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jpassed.cli.arguments import input_path
+from jpassed.cli.reporting import progress_bar, reporting_options
+from jpassed.exceptions import FileError
+
+
+@click.command(
+    "train",
+    short_help="Train a model.",
+    epilog="Example: jpassed train configs/default.yaml -o runs/default --resume",
+)
+@click.argument("config", metavar="CONFIG", type=input_path())
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for checkpoints, the log and the trained model.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR.")
+@reporting_options
+def command(config: Path, output: Path, resume: bool) -> None:
+    """
+    Train a model as CONFIG (YAML) says, with checkpoints in DIR.
+
+    A training that was interrupted goes on with --resume, with the same losses as without the
+    interruption.
+    """
+    if output.exists() and not output.is_dir():
+        raise FileError(f"{output} is not a folder: name a folder for the training with -o")
+
+    from jpassed.training.loop import train
+
+    with progress_bar("steps") as progress:
+        train(config, output, resume=resume, progress=progress)
+    click.echo(f"{output}: trained")

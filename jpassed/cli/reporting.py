@@ -1,0 +1,106 @@
+"""What a command tells its user while it runs: log lines, warnings, a progress bar."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import click
+
+Progress = Callable[[int, int], None]
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Reporting:
+    """
+    How much a run tells: ``--verbose`` and ``--debug``, given before or after the command.
+
+    Warnings of the libraries beneath jpassed are shown only when asked for; those of jpassed itself
+    are log lines, and always shown.
+    """
+
+    def __init__(self) -> None:
+        self.debug = False
+        self._package = logging.getLogger("jpassed")
+        self._libraries = logging.getLogger("py.warnings")
+        self._level_before = self._package.level
+        self._handler = logging.StreamHandler(sys.stderr)
+        self._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self._package.addHandler(self._handler)
+        logging.captureWarnings(True)
+
+    @classmethod
+    def of(cls, ctx: click.Context) -> Reporting:
+        """The one instance of a run, kept on the outermost context."""
+        root = ctx.find_root()
+        if not isinstance(root.obj, cls):
+            root.obj = cls()
+            root.call_on_close(root.obj.close)
+        return root.obj
+
+    def close(self) -> None:
+        """Leave logging as it was found."""
+        self._package.removeHandler(self._handler)
+        self._package.setLevel(self._level_before)
+        self._libraries.removeHandler(self._handler)
+        logging.captureWarnings(False)
+
+    def raise_level(self, *, verbose: bool = False, debug: bool = False) -> None:
+        """Show what jpassed does (``verbose``), and its debugging lines as well (``debug``)."""
+        self.debug |= debug
+        if verbose or debug:
+            self._package.setLevel(logging.DEBUG if self.debug else logging.INFO)
+            self._libraries.addHandler(self._handler)
+
+
+def _verbose(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+    Reporting.of(ctx).raise_level(verbose=given)
+
+
+def _debug(ctx: click.Context, _: click.Parameter, given: bool) -> None:
+    Reporting.of(ctx).raise_level(debug=given)
+
+
+def reporting_options(command: Decorated) -> Decorated:
+    """Add ``--verbose`` and ``--debug``."""
+    for name, callback, said in (
+        ("--debug", _debug, "Show the traceback of an error, and debugging log lines."),
+        ("--verbose", _verbose, "Show what is done, and warnings of the libraries used."),
+    ):
+        option = click.option(
+            name, is_flag=True, expose_value=False, is_eager=True, callback=callback, help=said
+        )
+        command = option(command)
+    return command
+
+
+@contextmanager
+def progress_bar(unit: str) -> Iterator[Progress | None]:
+    """
+    A progress bar on stderr, where stderr is a terminal.
+
+    Parameters
+    ----------
+    unit : str
+        What is counted, e.g. ``"objects"``.
+
+    Yields
+    ------
+    callable or None
+        To be called with the number done and the total; None where stderr is not a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", file=sys.stderr, leave=False) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield advance
