@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["curve_name", "read_curve"]
+__all__ = ["curve_name", "read_curve", "to_angstrom"]
 
 _EXPECTED = (
     "expected a table of wavelength and throughput (text columns with # comments, ECSV, VOTable "
@@ -73,7 +73,7 @@ def read_curve(
             f"{str(path)!r} has {len(columns)} columns; there is no throughput column {column} "
             "(they count from 0, which is the wavelength)"
         )
-    return columns[0] * _to_angstrom(given or unit, path), columns[column]
+    return columns[0] * to_angstrom(given or unit, path), columns[column]
 
 
 def _columns(content: bytes) -> tuple[list[NDArray[np.float64]], Any]:
@@ -104,7 +104,8 @@ def _table(source: Any, form: str) -> tuple[list[NDArray[np.float64]], Any]:
     return columns, table.columns[0].unit
 
 
-def _to_angstrom(unit: Any, path: str | PathLike[str]) -> float:
+def to_angstrom(unit: Any, path: str | PathLike[str]) -> float:
+    """Factor from a length unit to Å; `path` is named in the error."""
     from astropy import units as u
 
     try:

@@ -69,7 +69,7 @@ def fit_edges(
     def residual(parameters: NDArray[np.float64]) -> NDArray[np.float64]:
         model = _unpack(parameters)(wave)
         running = cumulative_trapezoid(model, wave, initial=0.0) / width
-        return np.concatenate([model - curve, 10 * (running - total)])
+        return np.concatenate([model - curve, 3.0 * (running - total)])
 
     # A detector's cut-off is not an edge: the second start leaves the red side to the top's slope
     # and puts the edge where the transmission ends.
