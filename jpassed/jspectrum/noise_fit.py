@@ -213,7 +213,7 @@ def fit_catalogue(
             spread = 1.4826 * np.median(np.abs(centred)) + 1e-12
             weight = np.minimum(1.0, 3.0 * spread / np.maximum(np.abs(centred), 1e-300))
         sky = np.sqrt(solution[:n_tiles])
-        if np.any(sky <= 0):
+        if np.any(sky**2 <= 1e-6 * np.min(variance)):
             raise InputError(
                 f"the errors of band {band!r} show no sky noise: they vanish with the flux. "
                 "Are they relative errors, or magnitudes?"
