@@ -102,5 +102,7 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
         def advance(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            if done >= total:
+                bar.refresh()  # tqdm skips updates that follow each other closely
 
         yield advance

@@ -1,0 +1,363 @@
+"""The command line itself: help, options, exit codes, and what reaches the library."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import types
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+import jpassed.io.catalogs
+from jpassed import exceptions
+from jpassed.cli import main
+from jpassed.cli.application import COMMANDS
+from jpassed.cli.arguments import check_writable, comma_list, pairs
+from jpassed.cli.reporting import progress_bar
+
+NAMES = st.text("abcxyz0123_:", min_size=1, max_size=12)
+
+
+@pytest.fixture
+def run():
+    """Run ``jpassed`` in this process; gives click's result with .stdout, .stderr, .exit_code."""
+    runner = CliRunner()
+    return lambda *words: runner.invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture
+def library(monkeypatch):
+    """Put a function in the place of one that a command imports when it runs; returns the calls."""
+
+    def replace(module: str, name: str, result):
+        calls = []
+
+        def stand_in(*arguments, **named):
+            calls.append((arguments, named))
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**{name: stand_in}))
+        return calls
+
+    return replace
+
+
+@pytest.fixture
+def catalogue(tmp_path, monkeypatch):
+    """A path to annotate, and in place of its reader and writer the names of what was written."""
+    path = tmp_path / "galaxies.fits"
+    path.touch()
+    written = []
+    monkeypatch.setattr(jpassed.io.catalogs, "read_catalog", lambda path: ["row 1", "row 2"])
+    monkeypatch.setattr(
+        jpassed.io.catalogs,
+        "write_catalog",
+        lambda table, path, overwrite: written.append((list(table), Path(path), overwrite)),
+    )
+    return path, written
+
+
+# --- help ---------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_command_and_ends_with_an_example(run):
+    shown = run("--help")
+    assert shown.exit_code == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in shown.stdout
+    assert shown.stdout.strip().splitlines()[-1].startswith("  Example: jpassed ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_ends_with_an_example_of_it(run, name):
+    shown = run(name, "--help")
+    assert shown.exit_code == 0
+    example = shown.stdout[shown.stdout.index("Example: ") :]
+    assert example.startswith(f"Example: jpassed {name}")
+    assert "Options:" not in example
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_documented(name):
+    command = main.get_command(click.Context(main), name)
+    bare = [
+        option.name
+        for option in command.params
+        if isinstance(option, click.Option) and not (option.help or option.show_default)
+    ]
+    assert set(bare) <= {"count"}  # -n N says it all
+    assert command.get_short_help_str().endswith(".")
+
+
+def test_version(run):
+    assert run("--version").stdout == f"jpassed, version {jpassed.__version__}\n"
+
+
+# --- usage errors: exit code 2 ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["anotate"], "No such command 'anotate'"),
+        (["annotate"], "Missing argument 'IN'"),
+        (["annotate", "x.fits", "--pfd"], "No such option '--pfd'"),
+        (["annotate", "x.fits", "--samples", "-1"], "-1 is not in the range x>=0"),
+        (["annotate", "x.fits", "--batch-size", "0"], "0 is not in the range x>=1"),
+        (["annotate", "x.fits", "--survey", "jpas", "--map", "m.yaml"], "exclude each other"),
+        (["annotate", "x.fits", "--context", "z_spec"], "expected QUANTITY=COLUMN"),
+        (["annotate", "x.fits", "--context", "z="], "expected QUANTITY=COLUMN"),
+        (["annotate", "x.fits", "--context", "z=a", "--context", "z=b"], "'z' is given twice"),
+        (["jspectra", "-o", "x.fits"], "Missing argument 'SPEC...'"),
+        (["jspectra", "a.fits"], "Missing option '-o'"),
+        (["simulate", "-n", "5", "-o", "x.fits"], "Missing option '--ssp'"),
+        (["simulate", "-n", "0", "--ssp", "a", "-o", "x.fits"], "0 is not in the range x>=1"),
+        (["simulate", "--ssp", "a", "-o", "x.fits"], "Missing option '-n'"),
+        (["simulate", "-n1", "--ssp", "a", "-ox.fits", "--galex", "gis"], "'gis' is not one of"),
+        (["train", "x.yaml"], "Missing option '-o'"),
+        (["example"], "Missing argument 'OUT'"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_writes_nothing(run, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    shown = run(*words)
+    assert shown.exit_code == 2
+    assert said in shown.stderr
+    assert shown.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- errors of the library ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (exceptions.UnknownNameError("survey", "jpaz", ["jpas"]), 2, "Did you mean 'jpas'?"),
+        (exceptions.InputError("the table has no rows"), 1, "the table has no rows"),
+        (exceptions.FileError("x.fits is truncated"), 1, "x.fits is truncated"),
+        (exceptions.ModelError("weights are damaged"), 1, "weights are damaged"),
+        (OSError(28, "No space left on device"), 1, "No space left on device"),
+        (RuntimeError("two\nlines"), 1, "unexpected RuntimeError: two lines (--debug shows"),
+        (KeyError(), 1, "unexpected KeyError: no message"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_an_error_is_one_line_on_stderr(run, library, catalogue, error, code, said):
+    path, written = catalogue
+    library("jpassed.annotation", "annotate", error)
+    shown = run("annotate", path)
+    assert shown.exit_code == code
+    assert shown.stdout == ""
+    assert shown.stderr.startswith("Error: ")
+    assert shown.stderr.count("\n") == 1
+    assert said in shown.stderr
+    assert written == []
+
+
+@pytest.mark.parametrize("words", [("--debug", "annotate"), ("annotate", "--debug")])
+def test_debug_lets_the_traceback_through(run, library, catalogue, words):
+    library("jpassed.annotation", "annotate", exceptions.InputError("no rows"))
+    shown = run(*words, catalogue[0])
+    assert isinstance(shown.exception, exceptions.InputError)
+    assert shown.exit_code == 1
+
+
+def test_debug_does_not_outlive_its_run(run, library, catalogue):
+    library("jpassed.annotation", "annotate", exceptions.InputError("no rows"))
+    run("annotate", "--debug", catalogue[0])
+    assert run("annotate", catalogue[0]).stderr == "Error: no rows\n"
+
+
+# --- what reaches the library -------------------------------------------------------------------
+
+
+def test_annotate_defaults(run, library, catalogue):
+    path, written = catalogue
+    calls = library("jpassed.annotation", "annotate", ["out 1", "out 2"])
+    shown = run("annotate", path)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    target = path.with_name("galaxies_jpassed.fits")
+    assert shown.stdout == f"{target}: 2 rows\n"
+    assert written == [(["out 1", "out 2"], target, False)]
+    assert calls == [
+        (
+            (["row 1", "row 2"],),
+            {
+                "model": "default",
+                "outputs": None,
+                "context": None,
+                "survey": "auto",
+                "device": "auto",
+                "batch_size": None,
+                "samples": 0,
+                "pdf": False,
+                "replace_columns": False,
+                "progress": None,
+            },
+        )
+    ]
+
+
+def test_annotate_options(run, library, catalogue, tmp_path):
+    path, written = catalogue
+    calls = library("jpassed.annotation", "annotate", ["out"])
+    out = tmp_path / "out.vot"
+    shown = run(
+        *("annotate", path, "-o", out, "--outputs", "z,flux:J0660", "--outputs", "logmstar"),
+        *("--context", "z=z_spec", "--context", "logmstar=mass,mass_err", "--survey", "minijpas"),
+        *("--model", "mine.safetensors", "--device", "cuda", "--batch-size", "64", "--pdf"),
+        *("--samples", "5", "--replace-columns", "--overwrite"),
+    )
+    assert shown.exit_code == 0, shown.stderr
+    assert written == [(["out"], out, True)]
+    assert calls[0][1] == {
+        "model": "mine.safetensors",
+        "outputs": ["z", "flux:J0660", "logmstar"],
+        "context": {"z": "z_spec", "logmstar": "mass,mass_err"},
+        "survey": "minijpas",
+        "device": "cuda",
+        "batch_size": 64,
+        "samples": 5,
+        "pdf": True,
+        "replace_columns": True,
+        "progress": None,
+    }
+
+
+def test_a_map_takes_the_place_of_the_survey(run, library, catalogue):
+    calls = library("jpassed.annotation", "annotate", [])
+    run("annotate", catalogue[0], "--map", "mine.yaml")
+    assert calls[0][1]["survey"] == Path("mine.yaml")
+
+
+def test_an_existing_output_is_refused_before_any_work(run, library, catalogue):
+    path, written = catalogue
+    calls = library("jpassed.annotation", "annotate", ["out"])
+    target = path.with_name("galaxies_jpassed.fits")
+    target.write_text("mine")
+    shown = run("annotate", path)
+    assert shown.exit_code == 1
+    assert "exists" in shown.stderr
+    assert "--overwrite" in shown.stderr
+    assert (calls, written) == ([], [])
+    assert run("annotate", path, "--overwrite").exit_code == 0
+    assert written == [(["out"], target, True)]
+
+
+def test_simulate_options(run, library, catalogue, tmp_path):
+    calls = library("jpassed.simulation", "simulate", ["galaxy"] * 3)
+    out = tmp_path / "mock.fits"
+    shown = run(
+        *("simulate", "-n", "3", "--ssp", "s.npz", "--lines", "l.lines", "--noise", "n.yaml"),
+        *("--galex", "NONE", "--seed", "7", "-o", out),
+    )
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout == f"{out}: 3 simulated galaxies\n"
+    assert calls == [
+        (
+            (3,),
+            {
+                "seed": 7,
+                "ssp": Path("s.npz"),
+                "lines": Path("l.lines"),
+                "noise": "n.yaml",
+                "galex": None,
+            },
+        )
+    ]
+
+
+def test_train_options(run, library, tmp_path):
+    calls = library("jpassed.training.loop", "train", None)
+    assert run("train", "config.yaml", "-o", tmp_path / "run", "--resume").exit_code == 0
+    assert calls == [
+        ((Path("config.yaml"), tmp_path / "run"), {"resume": True, "progress": None}),
+    ]
+
+
+def test_train_refuses_a_file_as_its_folder(run, library, tmp_path):
+    calls = library("jpassed.training.loop", "train", None)
+    (tmp_path / "run").touch()
+    shown = run("train", "config.yaml", "-o", tmp_path / "run")
+    assert shown.exit_code == 1
+    assert "not a folder" in shown.stderr
+    assert calls == []
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+@given(st.lists(st.lists(NAMES, max_size=4), max_size=4))
+def test_comma_list_keeps_order_and_drops_repeats(groups):
+    flat = [name for group in groups for name in group]
+    assert comma_list(",".join(group) for group in groups) == list(dict.fromkeys(flat))
+
+
+@given(st.dictionaries(NAMES, NAMES, max_size=4))
+def test_pairs_reads_what_it_is_given(expected):
+    assert pairs([f" {k} = {v} " for k, v in expected.items()], "--context") == expected
+
+
+def test_check_writable(tmp_path):
+    there = tmp_path / "there.fits"
+    there.touch()
+    check_writable(tmp_path / "new.fits", overwrite=False)
+    check_writable(there, overwrite=True)
+    for path, said in (
+        (there, "exists"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "nowhere" / "x.fits", "is not a folder"),
+        (there / "x.fits", "is not a folder"),
+    ):
+        with pytest.raises(exceptions.FileError, match=said):
+            check_writable(path, overwrite=False)
+
+
+# --- what a run tells ---------------------------------------------------------------------------
+
+
+def test_log_lines_are_shown_when_asked_for(run, monkeypatch, tmp_path):
+    def chatty(*_, **__):
+        logging.getLogger("jpassed.chatty").info("doing it")
+        logging.getLogger("jpassed.chatty").warning("mind this")
+
+    loop = types.SimpleNamespace(train=chatty)
+    monkeypatch.setitem(sys.modules, "jpassed.training.loop", loop)
+    quiet = run("train", "c.yaml", "-o", tmp_path)
+    assert "doing it" not in quiet.stderr
+    assert "WARNING jpassed.chatty: mind this\n" in quiet.stderr
+    loud = run("train", "c.yaml", "-o", tmp_path, "--verbose")
+    assert "INFO jpassed.chatty: doing it\n" in loud.stderr
+    package = logging.getLogger("jpassed")
+    assert package.handlers == []
+    assert package.level == logging.NOTSET
+
+
+def test_no_progress_bar_where_stderr_is_no_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: False))
+    with progress_bar("objects") as progress:
+        assert progress is None
+
+
+def test_progress_bar_on_a_terminal_counts_to_the_total(monkeypatch):
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_bar("objects") as progress:
+        progress(40, 120)
+        progress(120, 120)
+    assert "120/120" in terminal.getvalue()
+    assert "objects" in terminal.getvalue()
