@@ -1,0 +1,40 @@
+"""Pages whose text is in the package already: help of the commands, the vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from jpassed.cli import main
+from jpassed.vocabulary import load_vocabulary
+
+
+def commands() -> str:
+    """The help of each command, as the shell shows it."""
+    top = click.Context(main, info_name="jpassed", max_content_width=88)
+    parts = []
+    for name in main.list_commands(top):
+        command = main.get_command(top, name)
+        context = click.Context(command, info_name=name, parent=top, max_content_width=88)
+        parts.append(f"## jpassed {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def quantities() -> str:
+    """A table of the kinds: name, unit, UCD and what each is."""
+    rows = ["| quantity | unit | UCD | what it is |", "|---|---|---|---|"]
+    vocabulary = load_vocabulary()
+    for name in vocabulary.names:
+        kind = vocabulary[name]
+        shown = f"{name}:BAND" if name == "flux" else name
+        text = f"{kind.description} ({kind.reference})".replace("|", "\\|").replace("*", "\\*")
+        rows.append(f"| `{shown}` | {kind.unit or '-'} | `{kind.ucd}` | {text} |")
+    return "\n".join(rows) + "\n"
+
+
+def write_pages(folder: Path) -> None:
+    """Write the pages to ``folder``; other pages include them."""
+    folder.mkdir(exist_ok=True)
+    for name, text in (("commands.md", commands()), ("quantities.md", quantities())):
+        (folder / name).write_text(text, encoding="utf-8")
