@@ -86,7 +86,9 @@ def _columns(content: bytes) -> tuple[list[NDArray[np.float64]], Any]:
     text = content.decode("utf-8", errors="replace")
     if head.startswith(b"# %ECSV"):
         return _table(text.splitlines(), "ascii.ecsv")
-    separator = "," if "," in text and "," in _first_row(text) else None
+    separator = "," if "," in _first_row(text) else None
+    if not _first_row(text):
+        raise ValueError("it has no rows")
     rows = np.loadtxt(StringIO(text), ndmin=2, delimiter=separator)
     return list(rows.T.astype(np.float64)), None
 

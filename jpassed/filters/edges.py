@@ -1,6 +1,6 @@
 """Passbands as two error-function edges with a sloping, optionally curved, top.
 
-    T(w) = A (1 + s x + q x^2) * [1 + erf((w - b) / sqrt2 sb)] / 2 * [1 - erf((w - r) / sqrt2 sr)] / 2
+    T(w) = A (1 + s x + q x^2) [1 + erf((w - b) / sqrt2 sb)] [1 - erf((w - r) / sqrt2 sr)] / 4
     x = (w - (b + r) / 2) / ((r - b) / 2)
 
 with b, r the half-transmission wavelengths of the blue and the red edge, sb, sr their softness,

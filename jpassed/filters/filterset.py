@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -58,7 +59,7 @@ class FilterSet(Sequence[Passband]):
     @classmethod
     def from_files(
         cls,
-        paths: Iterable[str | PathLike[str]],
+        paths: str | PathLike[str] | Iterable[str | PathLike[str]],
         *,
         names: Sequence[str] | None = None,
         unit: str = "Angstrom",
@@ -71,7 +72,7 @@ class FilterSet(Sequence[Passband]):
 
         Parameters
         ----------
-        paths : iterable of path
+        paths : path or iterable of path
             Text with two or more columns (wavelength, throughput; ``#`` comments), ECSV, VOTable
             or FITS table. gzip is read too.
         names : sequence of str, optional
@@ -97,7 +98,7 @@ class FilterSet(Sequence[Passband]):
         """
         from jpassed.filters.curves import curve_name, read_curve
 
-        sources = list(paths)
+        sources = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
         labels = [curve_name(p) for p in sources] if names is None else [str(n) for n in names]
         if len(labels) != len(sources):
             raise InputError(f"{len(sources)} files need as many names; got {len(labels)}")
@@ -119,10 +120,11 @@ class FilterSet(Sequence[Passband]):
     @classmethod
     def from_svo(
         cls,
-        ids: Iterable[str],
+        ids: str | Iterable[str],
         *,
         names: Sequence[str] | None = None,
         medium: str = "air",
+        counting: str = "photon",
         cache: bool | str | Path = True,
         base_url: str | None = None,
         timeout: float = 30.0,
@@ -135,13 +137,16 @@ class FilterSet(Sequence[Passband]):
 
         Parameters
         ----------
-        ids : iterable of str
+        ids : str or iterable of str
             For example ``["OAJ/JPAS.J0378", "SLOAN/SDSS.u"]``.
         names : sequence of str, optional
             Names of the bands; by default the ids.
         medium : {"air", "vacuum"}
             What the wavelengths refer to: the service does not say. Give ``"vacuum"`` for
             space missions.
+        counting : {"photon", "energy", "service"}
+            What the curve is the response to. ``"service"`` follows the service's
+            ``DetectorType``, which says "energy" for many photon-counting cameras as well.
         cache : bool or path
             True: a folder of astropy's cache. A path: that folder. False: always fetch.
         base_url : str, optional
@@ -173,7 +178,7 @@ class FilterSet(Sequence[Passband]):
                     curve.wavelength,
                     curve.throughput,
                     medium=medium,
-                    counting=curve.counting,
+                    counting=curve.counting if counting == "service" else counting,
                     meta={"origin": curve.origin, "svo_id": identifier},
                 )
             )

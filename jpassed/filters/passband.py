@@ -125,7 +125,7 @@ class Passband(SpectralElement):
 
     @cached_property
     def pivot_wavelength(self) -> float:
-        """Pivot wavelength in Å, sqrt(int T lam dlam / int T dlam / lam) (Tokunaga & Vacca 2005)."""
+        """Pivot in Å, sqrt(int T lam dlam / int T dlam / lam) (Tokunaga & Vacca 2005)."""
         wave, curve = self.wave, self.throughput
         return float(np.sqrt(np.trapezoid(curve * wave, wave) / np.trapezoid(curve / wave, wave)))
 

@@ -22,7 +22,7 @@ from jpassed.filters.curves import to_angstrom
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SVO_URL", "SvoCurve", "fetch_curve"]
+__all__ = ["SVO_URL", "SvoCurve", "UnknownSvoIdError", "fetch_curve"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,18 @@ SVO_URL = "https://svo2.cab.inta-csic.es/theory/fps/fps.php"
 # PARAM DetectorType of the service. It is 0 too where nobody has set it (SDSS for one, see
 # https://github.com/mfouesneau/pyphot/issues/14), so callers decide whether to believe it.
 _COUNTING = {"0": "energy", "1": "photon"}
+
+
+class UnknownSvoIdError(UnknownNameError):
+    """An id for which the service has no curve."""
+
+    def __init__(self, identifier: str, address: str, said: str) -> None:
+        super().__init__("SVO filter id", identifier, ())
+        self.message = (
+            f"unknown SVO filter id {identifier!r}: {address} answers {said!r}. Ids look like "
+            "'OAJ/JPAS.J0378' and are case-sensitive; look them up on the service's web page"
+        )
+        self.args = (self.message,)
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,7 @@ def fetch_curve(
     ------
     InputError
         If the id is empty or holds characters that no id has.
-    UnknownNameError
+    UnknownSvoIdError
         If the service does not know the id.
     FileError
         If the service cannot be reached or answers with no curve.
@@ -141,7 +153,7 @@ def _parse(content: bytes, identifier: str, address: str) -> SvoCurve:
         ) from exc
     tables = [table for table in document.iter_tables() if len(table.array) > 0]
     if not tables:
-        raise _not_found(document, identifier, address)
+        raise UnknownSvoIdError(identifier, address, _status(document))
     table = tables[0]
     names = [field.name for field in table.fields]
     if len(names) < 2:
@@ -159,23 +171,11 @@ def _column(table: Any, names: list[str], position: int) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float64)
 
 
-def _not_found(document: Any, identifier: str, address: str) -> UnknownNameError | FileError:
-    """Error for an answer without a curve: the service says why in its INFO elements."""
+def _status(document: Any) -> str:
+    """What the service says about itself where it gives no curve."""
     infos = [*document.infos, *(info for resource in document.resources for info in resource.infos)]
-    status = next((i for i in infos if i.name == "QUERY_STATUS"), None)
-    said = str(status.content or status.value) if status is not None else "an empty table"
-    if status is not None and status.value == "ERROR":
-        return FileError(f"the service {address} refused {identifier!r}: {said}")
-    return _unknown(identifier, address, said)
-
-
-def _unknown(identifier: str, address: str, said: str) -> UnknownNameError:
-    error = UnknownNameError("SVO filter id", identifier, ())
-    error.message = (
-        f"unknown SVO filter id {identifier!r}: {address} answers {said!r}. Ids look like "
-        "'OAJ/JPAS.J0378', capitals count; look them up at the service's web page"
-    )
-    return error
+    said = [str(i.content or i.value) for i in infos if i.name == "QUERY_STATUS"]
+    return said[0] if said else "a table without rows"
 
 
 def _keep(path: Path, content: bytes) -> None:
