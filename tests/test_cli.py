@@ -118,6 +118,8 @@ def test_version(run):
         (["annotate", "x.fits", "--context", "z=a", "--context", "z=b"], "'z' is given twice"),
         (["jspectra", "-o", "x.fits"], "Missing argument 'SPEC...'"),
         (["jspectra", "a.fits"], "Missing option '-o'"),
+        (["jspectra", "a.fits", "-ox.fits", "--ebv", "some"], "'some' is not a valid float"),
+        (["jspectra", "a.fits", "-ox.fits", "--total-mag", "r="], "'' is not a valid float"),
         (["simulate", "-n", "5", "-o", "x.fits"], "Missing option '--ssp'"),
         (["simulate", "-n", "0", "--ssp", "a", "-o", "x.fits"], "0 is not in the range x>=1"),
         (["simulate", "--ssp", "a", "-o", "x.fits"], "Missing option '-n'"),
@@ -274,6 +276,28 @@ def test_simulate_options(run, library, catalogue, tmp_path):
             },
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ([], {}),
+        (["--total-mag", "19.5"], {"total_mag": 19.5}),
+        (["--total-mag", "sdss_r=19.5"], {"total_mag": {"sdss_r": 19.5}}),
+        (["--ebv", "0.03"], {"ebv": 0.03}),
+        (["--ebv", "metadata"], {"ebv": "metadata"}),
+        (["--filters", "jpas,galex"], {"filters": ["jpas", "galex"]}),
+        (["--medium", "air"], {"medium": "air"}),
+    ],
+)
+def test_jspectra_options(run, library, catalogue, tmp_path, words, given):
+    calls = library("jpassed.jspectrum", "jspectra", ["spectrum"] * 2)
+    out = tmp_path / "j.fits"
+    shown = run("jspectra", "a.fits", "b.fits", "-o", out, *words)
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout == f"{out}: 2 spectra\n"
+    defaults = {"filters": "jpas", "total_mag": None, "ebv": None, "medium": "vacuum"}
+    assert calls == [(([Path("a.fits"), Path("b.fits")],), defaults | given)]
 
 
 def test_train_options(run, library, tmp_path):
