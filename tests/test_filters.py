@@ -317,6 +317,16 @@ class TestKnownSets:
             load_filters("sdss")
         assert len(load_filters("jpas")) == 60
 
+    def test_old_speclite_is_told_to_be_updated(self, monkeypatch):
+        import speclite.filters
+
+        def missing(name):
+            raise ValueError(f"No such filter {name!r} in this group.")
+
+        monkeypatch.setattr(speclite.filters, "load_filter", missing)
+        with pytest.raises(MissingDependencyError, match="ps1_g .*panstarrs-g.*speclite>=1.0"):
+            load_filters("ps1")
+
     def test_known_bands_needs_no_synphot(self):
         code = (
             "import sys; from jpassed.filters import known_bands; b = known_bands(); "

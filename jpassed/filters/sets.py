@@ -109,7 +109,13 @@ def _from_speclite(row: Any) -> Passband:
             f"the passband {row['name']} comes with speclite, which is not installed; "
             "run: pip install speclite"
         ) from exc
-    response = load_filter(str(row["speclite"]))
+    try:
+        response = load_filter(str(row["speclite"]))
+    except ValueError as exc:
+        raise MissingDependencyError(
+            f"this speclite does not have the passband {row['name']} ({exc}); "
+            "run: pip install 'speclite>=1.0'"
+        ) from exc
     # speclite has converted each file's own unit (Å, nm, micron) to Å.
     return Passband.from_arrays(
         str(row["name"]),
