@@ -1,0 +1,24 @@
+"""Surveys: which column of a table is which band, one YAML file a survey."""
+
+from jpassed.surveys.extinction import extinction_coefficient
+from jpassed.surveys.labels import LabelColumn, read_labels
+from jpassed.surveys.photometry import Photometry
+from jpassed.surveys.survey import (
+    Survey,
+    detect_survey,
+    list_surveys,
+    load_survey,
+    read_photometry,
+)
+
+__all__ = [
+    "LabelColumn",
+    "Photometry",
+    "Survey",
+    "detect_survey",
+    "extinction_coefficient",
+    "list_surveys",
+    "load_survey",
+    "read_labels",
+    "read_photometry",
+]
