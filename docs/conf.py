@@ -31,6 +31,7 @@ exclude_patterns = ["_build", "generated"]
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 numpydoc_show_class_members = False
+autosummary_generate = False
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True}
 

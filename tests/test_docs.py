@@ -1,0 +1,75 @@
+"""What the pages say is what the package does."""
+
+from __future__ import annotations
+
+import re
+from configparser import ConfigParser
+
+import pytest
+from click.testing import CliRunner
+
+from jpassed.cli import main
+from jpassed.filters import filter_set_names
+from jpassed.jspectrum import load_noise
+from jpassed.surveys import load_survey
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.+?)^```", text, flags=re.M | re.S)
+
+
+@pytest.fixture
+def page(project_root):
+    return lambda name: (project_root / "docs" / name).read_text(encoding="utf-8")
+
+
+def test_the_example_map_is_a_map(page, tmp_path):
+    (example,) = blocks(page("columns_in.md"), "yaml")
+    path = tmp_path / "mine.yaml"
+    path.write_text(example)
+    assert set(load_survey(path).bands) == {"J0660", "sdss_r", "wise_w1"}
+
+
+def test_every_filter_set_is_listed(page):
+    for name in filter_set_names():
+        assert f"`{name}`" in page("passbands.md")
+
+
+def test_every_noise_preset_named_exists(page):
+    named = re.findall(r"`((?:minijpas|galex)-\w+)`", page("error_model.md"))
+    assert {load_noise(name).name for name in named} == set(named)
+    assert len(named) >= 4
+
+
+def test_every_dependency_has_its_line(page, project_root):
+
+    setup = ConfigParser()
+    setup.read(project_root / "setup.cfg")
+    listed = page("dependencies.md")
+    required = re.findall(r"^([\w-]+)>=", setup["options"]["install_requires"], flags=re.M)
+    assert required
+    assert [name for name in required if f"\n| {name} |" not in listed] == []
+
+
+def shell_commands(text: str) -> list[list[str]]:
+    lines = "".join(blocks(text, "sh")).splitlines()
+    commands = [part.split("#")[0] for line in lines for part in line.split("&&")]
+    return [command.split() for command in commands if command.strip().startswith("jpassed ")]
+
+
+@pytest.mark.parametrize("name", ["../README.md", "quickstart.md", "columns_in.md", "simulator.md"])
+def test_every_option_shown_exists(page, name):
+    shown = shell_commands(page(name))
+    assert shown
+    for words in shown:
+        known = CliRunner().invoke(main, [words[1], "--help"])
+        assert known.exit_code == 0, words
+        for word in words[2:]:
+            if word.startswith("-"):
+                assert re.search(rf"(?<![\w-]){word}\b", known.stdout), words
+
+
+def test_toctree_lists_every_page(page, project_root):
+    listed = set(re.findall(r"^(\w+)$", "".join(blocks(page("index.md"), "{toctree}")), flags=re.M))
+    pages = {path.stem for path in (project_root / "docs").glob("*.md")} - {"index"}
+    assert listed == pages
