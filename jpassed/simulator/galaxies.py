@@ -1,0 +1,366 @@
+"""Galaxies: bandfluxes and every label from one batched pass, on CPU or GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jpassed.exceptions import InputError
+from jpassed.simulator import sfh
+from jpassed.simulator.attenuation import DustTerms, TemplateError
+from jpassed.simulator.bands import WEIGHT_SCALE, Passband, sdss_ur
+from jpassed.simulator.library import COLUMNS
+from jpassed.simulator.lines import LABEL_LINES, LineModel
+from jpassed.simulator.priors import (
+    PopulationTable,
+    Randoms,
+    load_priors,
+    physical_parameters,
+)
+from jpassed.simulator.ssp import AGE_EDGES, SSPGrid, read_ssp
+from jpassed.simulator.synthesis import Synthesis
+from jpassed.units import AB_ZEROPOINT_MICROJANSKY
+
+__all__ = ["LABELS", "GalaxySample", "GalaxySimulator"]
+
+LABELS = (
+    "z", "logmstar", "logmformed", "logsfr", "logzstar", "t0", "tau", "av", "av_young", "ur_rest",
+    "ur_int", "logage_m", "logage_l", "ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha", "ew_nii",
+    "ew_sii",
+)  # fmt: skip
+"""Labels of every sample: the scalar kinds of the vocabulary."""
+
+LOG_SSFR_FLOOR = -14.0
+LINE_RANGE = (3500.0, 9600.0)
+"""Observed wavelengths (Å) between which a line is inside the J-PAS bands."""
+
+LOG_LSUN_10PC = float(np.log10(3.828e33 / (4 * np.pi * (10 * 3.0856775814913673e18) ** 2) * 1e29))
+"""log10 of 1 L_sun/Hz at 10 pc in microjansky."""
+
+
+@dataclass(frozen=True)
+class GalaxySample:
+    """Noise-free galaxies.
+
+    Parameters
+    ----------
+    bands : tuple of str
+        Names of the passbands.
+    bandflux : Tensor (N, B)
+        Total AB bandflux, microjansky.
+    labels : dict of Tensor (N,)
+        `LABELS`, in the units of the vocabulary.
+    observable : dict of Tensor (N,), bool
+        False where a label is no target: a line outside 3500-9600 Å, an SFR on its floor.
+    mag_r : Tensor (N,)
+        True AB magnitude in rSDSS (in SDSS r where the passbands hold no ``rSDSS``).
+    log_weight : Tensor (N,)
+        ln of the drawn over the natural density: 0 where the prior is drawn as it is. An
+        importance weight of ``exp(-log_weight)`` gives the natural prior back.
+    kind : Tensor (N,)
+        Index into `jpassed.simulator.priors.KINDS`.
+    """
+
+    bands: tuple[str, ...]
+    bandflux: Tensor
+    labels: dict[str, Tensor]
+    observable: dict[str, Tensor]
+    mag_r: Tensor
+    log_weight: Tensor
+    kind: Tensor
+
+    def __len__(self) -> int:
+        return len(self.mag_r)
+
+
+class GalaxySimulator:
+    """Draw galaxies from the priors and compute their bandfluxes and labels.
+
+    Parameters
+    ----------
+    ssp : path, SSPGrid, or sequence of them
+        SSP grids; each galaxy takes one of them at random.
+    passbands : sequence of (name, wave, throughput)
+        Vacuum wavelengths (Å) and photon-counting throughput of any scale.
+    lines : path or None
+        CloudyFSPS line table; None for the embedded strong-line relations.
+    priors : path, dict or None
+        See `jpassed.simulator.priors.load_priors`.
+    device : str
+        Where to compute.
+    r_limit : float
+        Faintest true r magnitude.
+    balance : float
+        0 draws the natural density of redshift and magnitude, 1 (default) a flatter one with
+        `GalaxySample.log_weight` to go back.
+    chunk : int
+        Galaxies computed at once; it decides which random numbers a galaxy gets.
+    """
+
+    def __init__(
+        self,
+        ssp: str | Path | SSPGrid | Sequence[str | Path | SSPGrid],
+        passbands: Sequence[Passband],
+        *,
+        lines: str | Path | None = None,
+        priors: str | Path | dict[str, Any] | None = None,
+        device: str | torch.device = "cpu",
+        r_limit: float = 24.0,
+        balance: float = 1.0,
+        chunk: int = 2048,
+    ) -> None:
+        if isinstance(ssp, str | Path | SSPGrid):
+            ssp = [ssp]
+        if not len(ssp):
+            raise InputError("no SSP grid was given")
+        self.device = torch.device(device)
+        self.chunk = int(chunk)
+        self.priors = load_priors(priors)
+        self.bands = tuple(name for name, _, _ in passbands)
+        measured = list(passbands)
+        if "rSDSS" not in self.bands:
+            measured.append(("rSDSS", *sdss_ur()[1][1:]))
+        self._r_column = [name for name, _, _ in measured].index("rSDSS")
+        self.lines = LineModel(lines, device=str(self.device))
+        self.template = TemplateError(self.priors["template_error"])
+        grids = [g if isinstance(g, SSPGrid) else read_ssp(g) for g in ssp]
+        self.synthesis = Synthesis(grids, measured, self.lines, self.template, self.device)
+        self.table = PopulationTable(self.priors, r_limit, balance)
+        self._prepare()
+
+    def _tensor(self, values: NDArray[np.float64], dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.tensor(values, dtype=dtype, device=self.device)
+
+    def _prepare(self) -> None:
+        table = self.table
+        self._cumulative = self._tensor(table.cumulative, torch.float64)
+        self._z_edges = self._tensor(table.z_edges)
+        self._m_edges = self._tensor(table.m_edges)
+        self._log_weight = self._tensor(table.log_weight)
+        z = np.linspace(0.0, self.priors["redshift"]["upper"], 4001)
+        self._z_step = float(z[1])
+        # the modulus less 5 log10 z is smooth down to z = 0
+        positive = np.maximum(z, 1e-5)
+        smooth = table.universe.distance_modulus(positive) - 5.0 * np.log10(positive)
+        self._modulus = self._tensor(smooth)
+        self._age = self._tensor(table.universe.age(z))
+        self._edges = self._tensor(AGE_EDGES, torch.float64)
+        self._knots = self._tensor(np.array(self.priors["modulation"]["knots"]), torch.float64)
+        mean_age, _ = sfh.age_moments(torch.zeros(1, len(AGE_EDGES) - 1), self._edges)
+        self._mean_age = mean_age
+        wave = self.lines.wave
+        membership = np.zeros((len(wave), len(LABEL_LINES)))
+        for j, names in enumerate(LABEL_LINES.values()):
+            membership[[self.lines.index(name) for name in names], j] = 1.0
+        self._membership = self._tensor(membership)
+        self._hydrogen = torch.tensor([self.lines.groups.index("h")], device=self.device)
+        self._line_limits = {
+            key: (min(own), max(own))
+            for key, own in (
+                (key, [wave[self.lines.index(name)] for name in names])
+                for key, names in LABEL_LINES.items()
+            )
+        }
+
+    # ------------------------------------------------------------------ drawing
+
+    @torch.no_grad()
+    def sample(self, n: int, generator: torch.Generator | None = None) -> GalaxySample:
+        """Draw `n` galaxies.
+
+        Parameters
+        ----------
+        n : int
+            How many, at least 1.
+        generator : torch.Generator, optional
+            Random numbers; the same seed gives the same galaxies. It may live on the CPU while
+            the simulator computes on a GPU.
+
+        Returns
+        -------
+        GalaxySample
+            On the simulator's device.
+        """
+        if n < 1:
+            raise InputError(f"the number of galaxies must be at least 1, not {n}")
+        parts = []
+        for first in range(0, n, self.chunk):
+            parts.append(self._chunk(min(self.chunk, n - first), generator))
+        if len(parts) == 1:
+            return parts[0]
+        return GalaxySample(
+            bands=self.bands,
+            bandflux=torch.cat([p.bandflux for p in parts]),
+            labels={k: torch.cat([p.labels[k] for p in parts]) for k in LABELS},
+            observable={k: torch.cat([p.observable[k] for p in parts]) for k in LABELS},
+            mag_r=torch.cat([p.mag_r for p in parts]),
+            log_weight=torch.cat([p.log_weight for p in parts]),
+            kind=torch.cat([p.kind for p in parts]),
+        )
+
+    def _population(self, random: Randoms) -> dict[str, Tensor]:
+        cells_m, cells_z = len(self._m_edges) - 1, len(self._z_edges) - 1
+        cell = torch.searchsorted(self._cumulative, random.double()).clamp(
+            max=len(self._cumulative) - 1
+        )
+        m_cell, rest = cell % cells_m, torch.div(cell, cells_m, rounding_mode="floor")
+        z_cell, colour = rest % cells_z, torch.div(rest, cells_z, rounding_mode="floor")
+        u, v = random.uniform(), random.uniform()
+        z = self._z_edges[z_cell] + u * (self._z_edges[z_cell + 1] - self._z_edges[z_cell])
+        m = self._m_edges[m_cell] + v * (self._m_edges[m_cell + 1] - self._m_edges[m_cell])
+        return {"z": z, "m": m, "red": colour == 1, "w": self._log_weight[z_cell, m_cell]}
+
+    def _lookup(self, grid: Tensor, z: Tensor) -> Tensor:
+        x = z / self._z_step
+        i = x.long().clamp(0, len(grid) - 2)
+        return grid[i] + (x - i) * (grid[i + 1] - grid[i])
+
+    def _history(self, p: dict[str, Tensor]) -> Tensor:
+        weights = sfh.delayed_tau(p["t0"], p["tau"], self._edges)
+        weights = sfh.modulate(weights, p["modulation"], self._knots, self._edges)
+        return sfh.add_burst(
+            weights, p["burst_share"], p["burst_start"], p["burst_stop"], self._edges
+        ).float()
+
+    def _chunk(self, n: int, generator: torch.Generator | None) -> GalaxySample:
+        random = Randoms(n, generator, self.device)
+        population = self._population(random)
+        z, mag = population["z"], population["m"]
+        modulus = self._lookup(self._modulus, z) + 5.0 * torch.log10(z)
+        colour = population["red"]
+        k = self.priors["k_correction"]
+        a = torch.where(colour, k["red"][0], k["blue"][0])
+        b = torch.where(colour, k["red"][1], k["blue"][1])
+        absolute = mag - modulus - a * z - b * z**2
+        p = physical_parameters(
+            self.priors, random, z, colour, absolute, self._lookup(self._age, z)
+        )
+        deviates = random.normal(3, len(self.lines.groups))
+        count = len(self.synthesis.libraries)
+        library = (random.uniform() * count).long().clamp(max=count - 1)
+        template = self.template.coefficients(random)
+        excitation = random.normal()
+
+        # Sort by library and metallicity interval: one matrix product for each group.
+        group, fraction, p["logz"] = self.synthesis.intervals(library, p["logz"])
+        order = torch.argsort(group, stable=True)
+        groups = self.synthesis.counts(group)
+        p = {key: value[order] for key, value in p.items()}
+        p["z"], p["mag"], p["modulus"] = z[order], mag[order], modulus[order]
+        fraction, deviates = fraction[order, None], deviates[order]
+        template, excitation = template[order], excitation[order]
+
+        history = self._history(p)
+        mixed = torch.stack([history * (1.0 - fraction), history * fraction], dim=1)
+        old, young, light = self.synthesis.small(mixed, groups)
+        dust = DustTerms.coefficients(p["av"], p["slope"], p["bump"])
+        cloud = DustTerms.coefficients(p["av_young"], p["slope"], p["bump"])
+        stars = torch.cat([dust, template], dim=1)
+        continuum, bare = self.synthesis.continuum(old, young, stars, cloud)
+        intrinsic = self._emission(p, old, young, bare, deviates, excitation)
+        hbeta = intrinsic[:, self.lines.index("Hbeta")]
+        lines = self.synthesis.attenuate_lines(intrinsic, dust, cloud)
+        flux, ur = self.synthesis.bandflux(p["z"], mixed, groups, stars, cloud, lines, hbeta)
+
+        labels = self._labels(p, history, old + young, light, flux[:, self._r_column], ur)
+        widths = (lines @ self._membership) / continuum
+        labels.update({key: widths[:, j] for j, key in enumerate(LABEL_LINES)})
+        observable = self._observable(labels)
+        scale = AB_ZEROPOINT_MICROJANSKY * 10.0 ** (-0.4 * p["mag"]) / flux[:, self._r_column]
+        bandflux = (flux * scale[:, None])[:, : len(self.bands)]
+        back = torch.argsort(order)
+        return GalaxySample(
+            bands=self.bands,
+            bandflux=bandflux[back],
+            labels={key: labels[key][back].float() for key in LABELS},
+            observable={key: observable[key][back] for key in LABELS},
+            mag_r=mag,
+            log_weight=population["w"],
+            kind=p["kind"][back],
+        )
+
+    def _emission(
+        self,
+        p: dict[str, Tensor],
+        old: Tensor,
+        young: Tensor,
+        bare: Tensor,
+        deviates: Tensor,
+        excitation: Tensor,
+    ) -> Tensor:
+        """Luminosity of every line before dust (N, L), L_sun per M_sun formed."""
+        scatter = self.priors["line_scatter"]
+        limit = scatter["deviates_limit"]
+        deviates = deviates.clamp(-limit, limit)
+
+        def spread(source: int, dex: float) -> Tensor:
+            own = deviates[:, source] * dex
+            # Hydrogen lines keep their case-B ratios: the scatter is about Hbeta.
+            own = own.index_fill(1, self._hydrogen, 0.0)
+            return 10.0 ** self.lines.scatter(own)
+
+        small = old + young
+        q_young = small[:, COLUMNS.index("q_young")] * p["hii_share"]
+        q_old = small[:, COLUMNS.index("q_old")] * p["old_share"]
+        hii = self.lines.hii(p["gas_logz"], p["logu"], excitation) * spread(0, scatter["hii"])
+        lier = self.lines.lier()[None, :] * spread(1, scatter["old"])
+        agn = self.lines.agn_over_halpha()[None, :] * spread(2, scatter["agn"])
+        halpha = p["agn_ew"] * bare[:, list(LABEL_LINES).index("ew_halpha")]
+        return q_young[:, None] * hii + q_old[:, None] * lier + halpha[:, None] * agn
+
+    def _labels(
+        self,
+        p: dict[str, Tensor],
+        history: Tensor,
+        small: Tensor,
+        light: Tensor,
+        flux_r: Tensor,
+        ur: Tensor,
+    ) -> dict[str, Tensor]:
+        # flux_r is L_sun/Hz (times WEIGHT_SCALE) of 1 M_sun formed, before distance and (1+z)
+        log_flux = (
+            torch.log10(flux_r)
+            - np.log10(WEIGHT_SCALE)
+            + LOG_LSUN_10PC
+            - 0.4 * p["modulus"]
+            + torch.log10(1.0 + p["z"])
+        )
+        log_zero = float(np.log10(AB_ZEROPOINT_MICROJANSKY))
+        formed = log_zero - 0.4 * p["mag"] - log_flux
+        mass = formed + torch.log10(small[:, COLUMNS.index("remaining")])
+        sfr = torch.log10(sfh.recent_sfr(history.double(), self._edges).clamp(min=1e-30)) + formed
+        weight = light.double()
+        logage_l = (weight * self._mean_age).sum(dim=1) / weight.sum(dim=1)
+        u, r = COLUMNS.index("u"), COLUMNS.index("r")
+        return {
+            "z": p["z"],
+            "logmstar": mass,
+            "logmformed": formed,
+            "logsfr": torch.maximum(sfr, mass + LOG_SSFR_FLOOR),
+            "logzstar": p["logz"],
+            "t0": p["t0"],
+            "tau": p["tau"],
+            "av": p["av"],
+            "av_young": p["av_young"],
+            "ur_rest": -2.5 * torch.log10(ur[:, 0] / ur[:, 1]),
+            "ur_int": -2.5 * torch.log10(small[:, u] / small[:, r]),
+            "logage_m": (history.double() * self._mean_age).sum(dim=1),
+            "logage_l": logage_l,
+        }
+
+    def _observable(self, labels: dict[str, Tensor]) -> dict[str, Tensor]:
+        z = labels["z"]
+        observable = {key: torch.ones_like(z, dtype=torch.bool) for key in LABELS}
+        for key, (lower, upper) in self._line_limits.items():
+            inside = (lower * (1.0 + z) > LINE_RANGE[0]) & (upper * (1.0 + z) < LINE_RANGE[1])
+            observable[key] = inside
+        on_floor = labels["logsfr"] <= labels["logmstar"] + LOG_SSFR_FLOOR + 1e-4
+        observable["logsfr"] = ~on_floor
+        return observable

@@ -1,0 +1,287 @@
+"""From histories, dust and lines to bandfluxes: the batched arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from jpassed.simulator.attenuation import DustTerms, TemplateError
+from jpassed.simulator.bands import (
+    Passband,
+    Segment,
+    band_weights,
+    build_segments,
+    rest_pixels,
+    sdss_ur,
+)
+from jpassed.simulator.dust import igm_transmission
+from jpassed.simulator.library import COLUMNS, CONTINUUM, YOUNG_BINS, Library, rest_start
+from jpassed.simulator.lines import LABEL_LINES, LineModel, nebular_continuum
+from jpassed.simulator.ssp import SSPGrid
+
+__all__ = ["Synthesis"]
+
+GROUPS_PER_LIBRARY = 100
+NEBULAR_WAVE = np.arange(600.0, 70000.0, 2.0)
+
+
+class Pixels:
+    """Tensors of one segment: band weights and functions on its rest-frame pixels."""
+
+    def __init__(
+        self,
+        segment: Segment,
+        passbands: list[Passband],
+        columns: list[int],
+        template: TemplateError,
+        lines: LineModel,
+        device: torch.device,
+    ) -> None:
+        def tensor(values: NDArray[np.float64]) -> Tensor:
+            return torch.tensor(values, dtype=torch.float32, device=device)
+
+        self.segment, self.columns = segment, torch.tensor(columns, device=device)
+        start, size = rest_start(segment)
+        wave = np.exp(start + segment.step * np.arange(size))
+        self.size, self.observed = size, segment.pixels()
+        self.shift0 = (np.log(segment.lower) - start) / segment.step
+        weights = np.stack(
+            [
+                band_weights(np.log(segment.lower), segment.step, self.observed, p)
+                for p in passbands
+            ],
+            axis=1,
+        )
+        # A galaxy's shift is an integer and a fraction of a pixel: weights at both neighbours.
+        both = np.zeros((self.observed + 1, 2 * len(passbands)))
+        both[:-1, : len(passbands)] = weights
+        both[1:, len(passbands) :] = weights
+        self.weights = tensor(both)
+        self.dust = tensor(DustTerms.functions(wave))
+        self.stars = tensor(
+            np.concatenate([DustTerms.functions(wave), template.functions(wave)], axis=0)
+        )
+        self.nebular = tensor(
+            rest_pixels(NEBULAR_WAVE, nebular_continuum(NEBULAR_WAVE), wave, segment.step)
+        )
+        # Lines: two pixels each, so that flux and centre are kept.
+        position = (np.log(lines.wave) - start) / segment.step
+        inside = (position >= 0) & (position < size - 1)
+        self.line_index = torch.tensor(np.flatnonzero(inside), device=device)
+        left = np.floor(position[inside]).astype(int)
+        part = position[inside] - left
+        area = segment.step * np.exp(start + segment.step * np.stack([left, left + 1]))
+        self.line_pixel = torch.tensor(np.concatenate([left, left + 1]), device=device)
+        self.line_weight = tensor(np.concatenate([(1 - part) / area[0], part / area[1]]))
+        self.igm: Tensor | None = None
+        if segment.lower < 1216.0 * 2.2:
+            self.igm_step = 0.005
+            waves = np.exp(np.log(segment.lower) + segment.step * np.arange(self.observed + 1))
+            transmission = igm_transmission(waves, np.arange(251) * self.igm_step)
+            if transmission.min() < 0.999:
+                self.igm = tensor(transmission)
+
+
+class Synthesis:
+    """Spectra of batches of galaxies through a set of passbands.
+
+    Parameters
+    ----------
+    grids : sequence of SSPGrid
+        The libraries.
+    passbands : sequence of (name, wave, throughput)
+        Vacuum Å, photon-counting.
+    lines : LineModel
+        Nebular emission.
+    template : TemplateError
+        Random factors on the stellar spectra.
+    device : torch.device
+        Where to compute.
+    """
+
+    def __init__(
+        self,
+        grids: Sequence[SSPGrid],
+        passbands: Sequence[Passband],
+        lines: LineModel,
+        template: TemplateError,
+        device: torch.device,
+    ) -> None:
+        self.device, self.lines = device, lines
+        self.size = len(passbands)
+        assigned = build_segments(passbands)
+        self.pixels = [
+            Pixels(s, [passbands[i] for i in columns], columns, template, lines, device)
+            for s, columns in assigned
+        ]
+        self.libraries = [Library(g, [s for s, _ in assigned], device) for g in grids]
+        self._optical = [s.name for s, _ in assigned].index("optical")
+        wave = lines.wave
+        at = np.array([wave[lines.index(LABEL_LINES[k][-1])] for k in CONTINUUM])
+        self._line_dust = self._tensor(DustTerms.functions(wave))
+        self._label_dust = self._tensor(DustTerms.functions(at))
+        self._label_stars = self._tensor(
+            np.concatenate([DustTerms.functions(at), template.functions(at)])
+        )
+        self._prepare_ur(assigned[self._optical][0])
+
+    def _tensor(self, values: NDArray[np.float64]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float32, device=self.device)
+
+    def _prepare_ur(self, optical: Segment) -> None:
+        """Weights of the rest-frame colour, and the nebular continuum's share of it."""
+        pair = sdss_ur()
+        start, size = rest_start(optical)
+        weights = np.stack([band_weights(start, optical.step, size, p) for p in pair], axis=1)
+        self._ur = self._tensor(weights)
+        self._ur_nebular = self.pixels[self._optical].nebular @ self._ur
+        pivots = np.array([3556.0, 6176.0])
+        self._ur_dust = self._tensor(DustTerms.functions(pivots))
+
+    def intervals(self, library: Tensor, logz: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Group of each galaxy (library and metallicity interval), place inside it, clamped Z."""
+        group, fraction = torch.zeros_like(library), torch.zeros_like(logz)
+        inside = logz
+        for i, own in enumerate(self.libraries):
+            x = logz.clamp(float(own.logz[0]), float(own.logz[-1])).contiguous()
+            j = (torch.searchsorted(own.logz, x) - 1).clamp(0, len(own.logz) - 2)
+            f = (x - own.logz[j]) / (own.logz[j + 1] - own.logz[j])
+            here = library == i
+            group = torch.where(here, GROUPS_PER_LIBRARY * i + j, group)
+            fraction = torch.where(here, f, fraction)
+            inside = torch.where(here, x, inside)
+        return group, fraction, inside
+
+    def counts(self, group: Tensor) -> list[tuple[int, int, int, int]]:
+        """(library, interval, first, last) of each group among galaxies sorted by group."""
+        number = torch.bincount(group, minlength=GROUPS_PER_LIBRARY * len(self.libraries))
+        out, first = [], 0
+        for g, n in enumerate(number.tolist()):
+            if n:
+                out.append((*divmod(g, GROUPS_PER_LIBRARY), first, first + n))
+                first += n
+        return out
+
+    def small(
+        self, mixed: Tensor, groups: list[tuple[int, int, int, int]]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`COLUMNS` of old and of young stars (N, C), and F_5635 by age bin (N, A).
+
+        Parameters
+        ----------
+        mixed : Tensor (N, 2, A)
+            Mass formed by age bin at the lower and the upper metallicity of the interval.
+        groups : list
+            See `counts`.
+        """
+        n, _, bins = mixed.shape
+        width = self.libraries[0].small.shape[-1]
+        old = torch.empty(n, width, device=self.device)
+        young = torch.empty_like(old)
+        light = torch.empty(n, bins, device=self.device)
+        index = COLUMNS.index("f5635")
+        for i, j, first, last in groups:
+            table = self.libraries[i].small[j : j + 2]  # (2, A, C)
+            own = mixed[first:last]
+            young[first:last] = torch.einsum(
+                "nza,zac->nc", own[:, :, :YOUNG_BINS], table[:, :YOUNG_BINS]
+            )
+            old[first:last] = torch.einsum(
+                "nza,zac->nc", own[:, :, YOUNG_BINS:], table[:, YOUNG_BINS:]
+            )
+            light[first:last] = (own * table[:, :, index]).sum(dim=1)
+        return old, young, light
+
+    def continuum(
+        self, old: Tensor, young: Tensor, stars: Tensor, cloud: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Stellar continuum at each labelled line (N, 6): attenuated, and free of dust."""
+        k = len(CONTINUUM)
+        birth = torch.exp(cloud @ self._label_dust)
+        screen = torch.exp(stars @ self._label_stars)
+        attenuated = (old[:, :k] + young[:, :k] * birth) * screen
+        return attenuated, old[:, :k] + young[:, :k]
+
+    def attenuate_lines(self, luminosity: Tensor, dust: Tensor, cloud: Tensor) -> Tensor:
+        """Lines (N, L) behind the screen and the birth clouds."""
+        return luminosity * torch.exp((dust + cloud) @ self._line_dust)
+
+    def bandflux(
+        self,
+        z: Tensor,
+        mixed: Tensor,
+        groups: list[tuple[int, int, int, int]],
+        stars: Tensor,
+        cloud: Tensor,
+        lines: Tensor,
+        hbeta: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Bandfluxes (N, B) per M_sun formed, and those of the stars in rest-frame u, r (N, 2).
+
+        Parameters
+        ----------
+        z : Tensor (N,)
+            Redshift.
+        mixed, groups
+            See `small`.
+        stars, cloud : Tensor (N, terms)
+            Coefficients of `Pixels.stars` and `Pixels.dust`.
+        lines : Tensor (N, L)
+            Attenuated lines, L_sun per M_sun formed.
+        hbeta : Tensor (N,)
+            Hbeta before dust: the scale of the nebular continuum.
+        """
+        n = len(z)
+        bins = mixed.shape[-1] - YOUNG_BINS
+        old_weights = mixed[:, :, YOUNG_BINS:].reshape(n, 2 * bins)
+        young_weights = torch.cat(
+            [mixed[:, :, :YOUNG_BINS].reshape(n, 2 * YOUNG_BINS), hbeta[:, None]], dim=1
+        )
+        out = torch.zeros(n, self.size, device=self.device)
+        log_shift = torch.log1p(z.double())
+        ur = torch.zeros(n, 2, device=self.device)
+        for s, pixels in enumerate(self.pixels):
+            sed = torch.empty(n, pixels.size, device=self.device)
+            young = torch.empty_like(sed)
+            for i, j, first, last in groups:
+                library = self.libraries[i]
+                old_basis = library.old[s][j : j + 2].reshape(2 * bins, -1)
+                young_basis = torch.cat(
+                    [
+                        library.young[s][j : j + 2].reshape(2 * YOUNG_BINS, -1),
+                        pixels.nebular[None, :],
+                    ]
+                )
+                torch.mm(old_weights[first:last], old_basis, out=sed[first:last])
+                torch.mm(young_weights[first:last], young_basis, out=young[first:last])
+            factor = torch.mm(cloud, pixels.dust).exp_()
+            sed.addcmul_(young, factor)
+            torch.mm(stars, pixels.stars, out=factor).exp_()
+            sed.mul_(factor)
+            if s == self._optical:
+                screen = torch.exp((stars[:, : cloud.shape[1]] + cloud) @ self._ur_dust)
+                ur = sed @ self._ur - hbeta[:, None] * self._ur_nebular * screen
+            own = lines[:, pixels.line_index]
+            sed.index_add_(
+                1, pixels.line_pixel, torch.cat([own, own], dim=1) * pixels.line_weight
+            )
+            out[:, pixels.columns] = self._observe(sed, pixels, z, log_shift)
+        return out, ur
+
+    def _observe(self, sed: Tensor, pixels: Pixels, z: Tensor, log_shift: Tensor) -> Tensor:
+        """Shift to the observed frame and integrate over the passbands of a segment."""
+        position = pixels.shift0 - log_shift / pixels.segment.step
+        whole = torch.floor(position)
+        part = (position - whole).float()[:, None]
+        offset = whole.long()
+        windows = sed.unfold(1, pixels.observed + 1, 1)  # a view, (N, shifts, P + 1)
+        seen = windows[torch.arange(len(z), device=self.device), offset]
+        if pixels.igm is not None:
+            seen = seen * pixels.igm[(z / pixels.igm_step + 0.5).long()]
+        both = seen @ pixels.weights
+        half = both.shape[1] // 2
+        return both[:, :half] * (1.0 - part) + both[:, half:] * part
