@@ -29,7 +29,7 @@ _HOMES = {
     "list_models": "jpassed.weights",
     "list_surveys": "jpassed.surveys",
     "load_filters": "jpassed.filters",
-    "load_model": "jpassed.nn.checkpoint",
+    "load_model": "jpassed.weights",
     "simulate": "jpassed.simulation",
 }
 
@@ -51,11 +51,10 @@ if TYPE_CHECKING:
     from jpassed.exceptions import JpassedError
     from jpassed.filters import load_filters
     from jpassed.jspectrum import jspectra
-    from jpassed.nn.checkpoint import load_model
     from jpassed.posteriors import Posterior
     from jpassed.simulation import simulate
     from jpassed.surveys import list_surveys
-    from jpassed.weights import list_models
+    from jpassed.weights import list_models, load_model
 
 
 def __getattr__(name: str) -> Any:

@@ -269,10 +269,12 @@ def test_simulate_options(run, library, catalogue, tmp_path):
             (3,),
             {
                 "seed": 7,
-                "ssp": Path("s.npz"),
+                "ssp": [Path("s.npz")],
                 "lines": Path("l.lines"),
                 "noise": "n.yaml",
                 "galex": None,
+                "device": "cpu",
+                "progress": None,
             },
         )
     ]
@@ -302,10 +304,30 @@ def test_jspectra_options(run, library, catalogue, tmp_path, words, given):
 
 def test_train_options(run, library, tmp_path):
     calls = library("jpassed.training.loop", "train", None)
-    assert run("train", "config.yaml", "-o", tmp_path / "run", "--resume").exit_code == 0
-    assert calls == [
-        ((Path("config.yaml"), tmp_path / "run"), {"resume": True, "progress": None}),
-    ]
+    out = tmp_path / "run"
+    assert run("train", "config.yaml", "-o", out).exit_code == 0
+    assert (
+        run(
+            *("train", "config.yaml", "-o", out, "--ssp", "a.npz", "--ssp", "b.npz"),
+            *("--lines", "c.lines", "--device", "cuda", "--resume"),
+        ).exit_code
+        == 0
+    )
+    assert [arguments for arguments, _ in calls] == [(Path("config.yaml"), out)] * 2
+    assert calls[0][1] == {
+        "ssp": None,
+        "lines": None,
+        "resume": False,
+        "device": "auto",
+        "progress": None,
+    }
+    assert calls[1][1] == {
+        "ssp": ("a.npz", "b.npz"),
+        "lines": "c.lines",
+        "resume": True,
+        "device": "cuda",
+        "progress": None,
+    }
 
 
 def test_train_refuses_a_file_as_its_folder(run, library, tmp_path):

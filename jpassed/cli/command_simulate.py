@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jpassed.cli.arguments import check_writable, input_path, output_option
-from jpassed.cli.reporting import reporting_options
+from jpassed.cli.reporting import progress_bar, reporting_options
 
 
 @click.command(
@@ -17,9 +17,19 @@ from jpassed.cli.reporting import reporting_options
 )
 @click.option("-n", "count", metavar="N", type=click.IntRange(min=1), required=True)
 @click.option(
-    "--ssp", metavar="FILE", type=input_path(), required=True, help="Grid of stellar populations."
+    "--ssp",
+    metavar="FILE",
+    type=input_path(),
+    required=True,
+    multiple=True,
+    help="Grid of stellar populations; with several, every galaxy draws one.",
 )
-@click.option("--lines", metavar="FILE", type=input_path(), help="CloudyFSPS line table.")
+@click.option(
+    "--lines",
+    metavar="FILE",
+    type=input_path(),
+    help="CloudyFSPS line table. Default: embedded line ratios.",
+)
 @click.option(
     "--noise",
     metavar="NAME|FILE",
@@ -37,14 +47,16 @@ from jpassed.cli.reporting import reporting_options
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), help="For the same galaxies again."
 )
+@click.option("--device", metavar="cpu|cuda", default="cpu", show_default=True)
 @output_option(required=True, said="The ending chooses the format.")
 @reporting_options
 def command(
     count: int,
-    ssp: Path,
+    ssp: tuple[Path, ...],
     lines: Path | None,
     noise: str,
     galex: str,
+    device: str,
     seed: int | None,
     output: Path,
     overwrite: bool,
@@ -60,13 +72,16 @@ def command(
     from jpassed.io.catalogs import write_catalog
     from jpassed.simulation import simulate
 
-    table = simulate(
-        count,
-        seed=seed,
-        ssp=ssp,
-        lines=lines,
-        noise=noise,
-        galex=None if galex.lower() == "none" else galex.lower(),
-    )
+    with progress_bar("galaxies") as progress:
+        table = simulate(
+            count,
+            seed=seed,
+            ssp=list(ssp),
+            lines=lines,
+            noise=noise,
+            galex=None if galex.lower() == "none" else galex.lower(),
+            device=device,
+            progress=progress,
+        )
     write_catalog(table, output, overwrite=overwrite)
     click.echo(f"{output}: {len(table)} simulated galaxies")

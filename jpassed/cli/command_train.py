@@ -14,7 +14,7 @@ from jpassed.exceptions import FileError
 @click.command(
     "train",
     short_help="Train a model.",
-    epilog="Example: jpassed train configs/default.yaml -o runs/default --resume",
+    epilog="Example: jpassed train config.yaml -o runs/first --ssp bc03_chabrier.npz --resume",
 )
 @click.argument("config", metavar="CONFIG", type=input_path())
 @click.option(
@@ -25,9 +25,30 @@ from jpassed.exceptions import FileError
     required=True,
     help="Folder for checkpoints, the log and the trained model.",
 )
+@click.option(
+    "--ssp",
+    metavar="FILE",
+    type=input_path(),
+    multiple=True,
+    help="Grid of stellar populations; may be repeated. Default: as CONFIG says.",
+)
+@click.option(
+    "--lines",
+    metavar="FILE",
+    type=input_path(),
+    help="CloudyFSPS line table. Default: as CONFIG says.",
+)
+@click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True)
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR.")
 @reporting_options
-def command(config: Path, output: Path, resume: bool) -> None:
+def command(
+    config: Path,
+    output: Path,
+    ssp: tuple[Path, ...],
+    lines: Path | None,
+    device: str,
+    resume: bool,
+) -> None:
     """
     Train a model as CONFIG (YAML) says, with checkpoints in DIR.
 
@@ -40,5 +61,13 @@ def command(config: Path, output: Path, resume: bool) -> None:
     from jpassed.training.loop import train
 
     with progress_bar("steps") as progress:
-        train(config, output, resume=resume, progress=progress)
+        train(
+            config,
+            output,
+            ssp=tuple(str(path) for path in ssp) or None,
+            lines=None if lines is None else str(lines),
+            resume=resume,
+            device=device,
+            progress=progress,
+        )
     click.echo(f"{output}: trained")
