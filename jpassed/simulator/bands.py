@@ -80,7 +80,8 @@ def build_segments(passbands: Sequence[Passband]) -> list[tuple[Segment, list[in
             )
         if not (np.diff(wave) > 0).all() or not (throughput.max() > 0):
             raise InputError(f"passband {name!r}: wavelengths must rise and transmission exceed 0")
-        area = np.concatenate([[0.0], np.cumsum(np.diff(wave) * (throughput[1:] + throughput[:-1]))])
+        steps = np.diff(wave) * (throughput[1:] + throughput[:-1])
+        area = np.concatenate([[0.0], np.cumsum(steps)])
         lower, upper = np.interp([1e-4, 1 - 1e-4], area / area[-1], wave)
         for segment in SEGMENTS:
             if lower >= segment.lower and upper <= segment.upper:

@@ -67,9 +67,7 @@ class Library:
         `COLUMNS` per M_sun formed.
     """
 
-    def __init__(
-        self, grid: SSPGrid, segments: list[Segment], device: torch.device | str
-    ) -> None:
+    def __init__(self, grid: SSPGrid, segments: list[Segment], device: torch.device | str) -> None:
         self.name = grid.name
         self.zsun = grid.zsun
         self.source = grid.source

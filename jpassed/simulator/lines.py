@@ -140,9 +140,7 @@ class LineModel:
         self._offset = self._tensor(np.array(columns["offset"], dtype=np.float64))
         self._lier = self._tensor(np.array(columns["lier"], dtype=np.float64))
         self._agn = self._tensor(np.array(columns["agn"], dtype=np.float64))
-        self._group = torch.tensor(
-            [self.groups.index(g) for g in columns["group"]], device=device
-        )
+        self._group = torch.tensor([self.groups.index(g) for g in columns["group"]], device=device)
         unknown = set(self._relation) - set(CURTI) - {"hb"}
         if unknown:
             raise InputError(f"lines.csv names unknown relations {sorted(unknown)}")

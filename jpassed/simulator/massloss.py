@@ -50,10 +50,12 @@ def remaining_fraction(folder: Path, edges: FloatArray, log_z_solar: FloatArray)
     table = _read(kroupa)
     metal = np.unique(table[:, 0])
     nearest_solar = _interpolate(table[table[:, 0] == metal[np.argmin(np.abs(metal))]], time)
-    ratio = np.stack([
-        np.where(time >= own[:, 1].min() * 1e9, _interpolate(own, time) / nearest_solar, 1.0)
-        for own in (table[table[:, 0] == m] for m in metal)
-    ])
+    ratio = np.stack(
+        [
+            np.where(time >= own[:, 1].min() * 1e9, _interpolate(own, time) / nearest_solar, 1.0)
+            for own in (table[table[:, 0] == m] for m in metal)
+        ]
+    )
     out = np.empty((log_z_solar.size, edges.size - 1))
     for i, value in enumerate(np.clip(log_z_solar, metal[0], metal[-1])):
         j = int(np.clip(np.searchsorted(metal, value) - 1, 0, metal.size - 2))

@@ -173,9 +173,7 @@ class Randoms:
 
     def double(self) -> Tensor:
         """Uniform float64 numbers (n,), for inverse cumulative distributions."""
-        u = torch.rand(
-            self.n, generator=self.generator, device=self.source, dtype=torch.float64
-        )
+        u = torch.rand(self.n, generator=self.generator, device=self.source, dtype=torch.float64)
         return u.to(self.device)
 
 

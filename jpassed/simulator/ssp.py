@@ -219,11 +219,14 @@ def _emiles(path: Path, arrays: dict[str, NDArray[np.float64]], base: SSPGrid) -
         if match.size == 0:
             continue
         spectra = flux[match[0]] * 10.0**KROUPA_TO_CHABRIER
-        for a in np.flatnonzero(AGE_EDGES[:-1] >= 0.9 * age[0]):
+        for a in range(mid.size):
+            if AGE_EDGES[a] < 0.9 * age[0]:
+                continue
             merged, valid = _at_age(spectra, age, mid[a])
             result[i, a] = _join(grid, result[i, a], own, merged, valid)
-    logger.debug("E-MILES %s completed with %s (%d BC03 pixels inside)", path, base.source,
-                 int(inside.sum()))
+    logger.debug(
+        "E-MILES %s completed with %s (%d BC03 pixels inside)", path, base.source, int(inside.sum())
+    )
     ionising = np.stack([interpolate(base.ionising[..., None], lz)[..., 0] for lz in logz])
     remaining = np.stack([interpolate(base.remaining[..., None], lz)[..., 0] for lz in logz])
     return SSPGrid("emiles", grid, logz, result, ionising, remaining, zsun, str(path))

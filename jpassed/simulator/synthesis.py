@@ -80,8 +80,9 @@ class Pixels:
         self.igm: Tensor | None = None
         if segment.lower < 1216.0 * 2.2:
             self.igm_step = 0.005
-            waves = np.exp(np.log(segment.lower) + segment.step * np.arange(self.observed + 1))
-            transmission = igm_transmission(waves, np.arange(251) * self.igm_step)
+            number = np.arange(self.observed + 1, dtype=np.float64)
+            waves = segment.lower * np.exp(segment.step * number)
+            transmission = igm_transmission(waves, np.linspace(0.0, 250 * self.igm_step, 251))
             if transmission.min() < 0.999:
                 self.igm = tensor(transmission)
 
@@ -266,9 +267,7 @@ class Synthesis:
                 screen = torch.exp((stars[:, : cloud.shape[1]] + cloud) @ self._ur_dust)
                 ur = sed @ self._ur - hbeta[:, None] * self._ur_nebular * screen
             own = lines[:, pixels.line_index]
-            sed.index_add_(
-                1, pixels.line_pixel, torch.cat([own, own], dim=1) * pixels.line_weight
-            )
+            sed.index_add_(1, pixels.line_pixel, torch.cat([own, own], dim=1) * pixels.line_weight)
             out[:, pixels.columns] = self._observe(sed, pixels, z, log_shift)
         return out, ur
 
