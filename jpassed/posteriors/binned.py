@@ -131,8 +131,8 @@ class Binned(Distribution):
     def _broadened(self, error: FloatArray) -> Self:
         """Exact convolution, binned again; what leaves the bins joins the last ones."""
         edges, width = self.edges, np.diff(self.edges)
-        # Below a thousandth of a bin the error changes nothing but the arithmetic.
-        sigma = np.maximum(error, 1e-3 * width.min())
+        # Below a millionth of a bin the error changes nothing but the arithmetic.
+        sigma = np.maximum(error, 1e-6 * width.min())
         shares = np.empty(self.probabilities.shape)
         for row, s in enumerate(sigma):
             u = (edges[:, None] - edges[None, :]) / s

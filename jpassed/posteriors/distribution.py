@@ -141,10 +141,10 @@ class Distribution(ABC):
         total = self._cdf(self.transform.forward(values))
         if self.truncated:
             below, mass, _, _ = self._bounds()
-            inside = np.clip((total - below) / mass, 0.0, 1.0)
-            beyond = (values >= self.upper).astype(np.float64)
-            inside = np.where(mass > _LEAST_MASS, inside, np.where(values < self.lower, 0.0, total))
-            total = np.where(np.isfinite(total) & (beyond > 0), 1.0, inside)
+            enough = mass > _LEAST_MASS
+            inside = np.clip((total - below) / np.where(enough, mass, 1.0), 0.0, 1.0)
+            inside = np.where(enough, inside, np.where(values < self.lower, 0.0, total))
+            total = np.where((values >= self.upper) & np.isfinite(total), 1.0, inside)
         return total[:, 0] if flat else total
 
     def logpdf(self, x: ArrayLike, error: ArrayLike | None = None) -> FloatArray:

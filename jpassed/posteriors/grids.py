@@ -104,15 +104,15 @@ class PdfGrid:
     @property
     def edges(self) -> FloatArray:
         """Edges of the bins in x, (number + 1,)."""
-        return self._value(np.arange(self.number + 1))
+        return self._value(np.arange(self.number + 1, dtype=np.float64))
 
     @property
     def centres(self) -> FloatArray:
         """Middles of the bins (in u) as x, (number,)."""
-        return self._value(np.arange(self.number) + 0.5)
+        return self._value(np.arange(self.number, dtype=np.float64) + 0.5)
 
     def _value(self, index: FloatArray) -> FloatArray:
-        u = self.start + self.step * index
+        u: FloatArray = self.start + self.step * index
         return self.softening * np.sinh(u) if self.scale == "asinh" else u
 
     def densities(self, distribution: Distribution) -> FloatArray:
@@ -135,7 +135,8 @@ class PdfGrid:
         InputError
             If it states none.
         """
-        found = _PATTERN.search(description)
+        # VOTable breaks long descriptions into lines.
+        found = _PATTERN.search(" ".join(description.split()))
         if found is None:
             raise InputError(f"no bins are stated in the description {description!r}")
         scale, start, step, number, softening = found.groups()

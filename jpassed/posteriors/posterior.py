@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.posteriors.distribution import Distribution
@@ -77,7 +77,7 @@ class Posterior:
     def __getitem__(self, key: str) -> Distribution: ...
 
     @overload
-    def __getitem__(self, key: slice | ArrayLike) -> Posterior: ...
+    def __getitem__(self, key: slice | Sequence[int] | NDArray[Any]) -> Posterior: ...
 
     def __getitem__(self, key: Any) -> Distribution | Posterior:
         """A quantity's distribution by name, or a Posterior of some objects by rows."""
