@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import sys
 import types
@@ -328,6 +329,37 @@ def test_train_options(run, library, tmp_path):
         "device": "cuda",
         "progress": None,
     }
+
+
+CARD = {
+    "version": "1.2",
+    "parameters": 8_600_000,
+    "sha256": "0123456789abcdef" * 4,
+    "steps": 12_000,
+    "objects": 12_288_000,
+    "seconds": 1800.0,
+    "device": "cuda",
+    "training": {"simulation": {"noise": "minijpas-v1", "r_select": 22.7}},
+}
+
+
+def test_models_lists_each_with_its_card(run, library):
+    library("jpassed.weights", "list_models", {"default": CARD, "bare": {"version": "0"}})
+    assert run("models").stdout.splitlines() == [
+        "default 1.2",
+        "  8.6 M parameters, sha256 0123456789abcdef",
+        "  trained for 12,000 steps on 12.3 M objects, 30 minutes on cuda",
+        "  noise preset minijpas-v1, r < 22.7",
+        "bare 0",
+    ]
+
+
+def test_models_shows_one_card(run, library):
+    library("jpassed.weights", "list_models", {"default": CARD})
+    assert json.loads(run("models", "default").stdout) == CARD
+    shown = run("models", "defualt")
+    assert shown.exit_code == 2
+    assert "Did you mean 'default'" in shown.stderr
 
 
 def test_train_refuses_a_file_as_its_folder(run, library, tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -93,6 +93,6 @@ def plot_posterior(
     return ax
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> Any:
     """A quantity's value, anything else as it is."""
     return getattr(value, "value", value)
