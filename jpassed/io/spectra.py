@@ -66,17 +66,18 @@ def read_spectrum(path: str | Path, *, medium: str = "vacuum") -> list[SpectrumR
     if not (head.startswith(b"SIMPLE  =") or head.startswith(b"\x1f\x8b")):
         return _read_other(path, medium)
     try:
-        # memmap off, and astropy's truncation warning an error: a truncated file must fail here,
+        # memmap off, and its warnings of damage errors: a truncated file must fail here,
         # by name, and not later or never.
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*truncated.*")
+            warnings.filterwarnings("error", message=r"(?s).*(truncated|corrupted)")
             with fits.open(path, memmap=False) as hdus:
                 records = read_survey_spectra(hdus, path)
     except FileError:
         raise
     except (OSError, ValueError, TypeError, KeyError, IndexError, EOFError, UserWarning) as exc:
+        cause = " ".join(str(exc).split())  # astropy's messages have several lines
         raise FileError(
-            f"cannot read {path}: it is truncated or damaged ({exc}); expected {_FORMATS}"
+            f"cannot read {path}: it is truncated or damaged ({cause}); expected {_FORMATS}"
         ) from exc
     return _read_other(path, medium) if records is None else records
 
@@ -125,7 +126,7 @@ def spectrum_records(spectrum: Any, *, medium: str = "vacuum") -> list[SpectrumR
         )
     except u.UnitConversionError as exc:
         raise InputError(
-            f"spectrum {name!r}: flux in {spectrum.flux.unit or 'no unit'} is not a flux density; "
+            f"spectrum {name!r}: flux in {str(spectrum.flux.unit) or 'no unit'} is not a flux density; "
             "expected for example 1e-17 erg / (s cm2 Angstrom), Jy or erg / (s cm2 Hz)"
         ) from exc
     ivar = _spectrum_ivar(spectrum, flux.shape, name)

@@ -15,7 +15,7 @@ from jpassed.io.spectra import read_spectrum, spectrum_records
 from jpassed.io.spectrum_record import SpectrumRecord
 from jpassed.jspectrum.extinction import dereddening_factor
 from jpassed.jspectrum.synthetic import SyntheticPhotometry
-from jpassed.units import from_ab_magnitude
+from jpassed.units import from_ab_magnitude, parse_unit
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -73,6 +73,8 @@ def jspectra(
         (median S/N per pixel), `aperture_scale` (if `total_mag`), `ebv` (if `ebv`), and for
         every band `<band>` and `<band>_err`, AB bandflux in microjansky, masked where not
         observed. Negative fluxes are kept. No label here is used by a model unless named.
+        The table's meta holds `MINCOVER`, `MAXGAP`, `MWCORR` (corrected for Galactic extinction)
+        and `APSCALED` (scaled to total magnitudes).
 
     Raises
     ------
@@ -105,13 +107,11 @@ def jspectra(
         table["ebv"].info.description = "Galactic E(B-V) that was corrected for"
     for b, name in enumerate(photometry.names):
         _add_band(table, name, flux[:, b], error[:, b], observed[:, b])
-    table.meta["jspectra"] = {
-        "bands": list(photometry.names),
-        "min_coverage": photometry.min_coverage,
-        "max_gap": photometry.max_gap,
-        "dereddened": excess is not None,
-        "scaled": scale is not None,
-    }
+    # Short names and plain values: they become header cards of a FITS file.
+    table.meta["MINCOVER"] = photometry.min_coverage
+    table.meta["MAXGAP"] = photometry.max_gap
+    table.meta["MWCORR"] = excess is not None
+    table.meta["APSCALED"] = scale is not None
     return table
 
 
@@ -165,10 +165,13 @@ def _photometry(filters: Any, min_coverage: float, max_gap: float) -> SyntheticP
 
 def _per_object(values: Any, count: int, what: str) -> Array:
     """One number per object, NaN where masked."""
-    plain = values.to_value("mag") if hasattr(values, "to_value") else values
-    mask = getattr(plain, "mask", None)
+    unit = getattr(values, "unit", None)
+    if unit is not None and parse_unit(unit) != "abmag":
+        raise InputError(f"{what}: expected magnitudes, got a quantity in {unit}")
+    mask = getattr(values, "mask", None)
+    plain = getattr(values, "unmasked", values)
     try:
-        numbers = np.asarray(getattr(plain, "unmasked", plain), dtype=np.float64)
+        numbers = np.asarray(getattr(plain, "value", plain), dtype=np.float64)
     except (TypeError, ValueError) as exc:
         raise InputError(f"{what}: expected numbers, got {values!r}") from exc
     if mask is not None:
@@ -252,10 +255,12 @@ def _aperture_scale(
 
 def _masked(values: Any, mask: Any, unit: str | None = None) -> Any:
     from astropy import units as u
+    from astropy.table import MaskedColumn
     from astropy.utils.masked import Masked
 
-    plain = np.array(values)
-    return Masked(plain if unit is None else plain * u.Unit(unit), mask=np.array(mask))
+    if unit is None:  # a Masked array without unit does not survive VOTable
+        return MaskedColumn(np.array(values), mask=np.array(mask))
+    return Masked(np.array(values) * u.Unit(unit), mask=np.array(mask))
 
 
 def _object_columns(records: Sequence[SpectrumRecord]) -> QTable:
