@@ -1,0 +1,7 @@
+"""Table in, annotated table out."""
+
+from jpassed.annotation.flags import FLAGS, Flag
+from jpassed.annotation.inference import Predictor
+from jpassed.annotation.table import DEFAULT_OUTPUTS, annotate, infer
+
+__all__ = ["DEFAULT_OUTPUTS", "FLAGS", "Flag", "Predictor", "annotate", "infer"]

@@ -1,0 +1,77 @@
+"""Bits of ``jp_flag``: reasons not to believe a row."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["FLAGS", "Flag", "magnitude_of_scale", "raise_flags"]
+
+
+class Flag(IntFlag):
+    """Bits of ``jp_flag``; 0 means that nothing was noticed."""
+
+    NO_BANDS = 1
+    FEW_BANDS = 2
+    BAD_INPUT = 4
+    NOT_DETECTED = 8
+    OUTSIDE_DOMAIN = 16
+
+
+FLAGS: dict[Flag, str] = {
+    Flag.NO_BANDS: "no usable band and no label in the context: outputs are masked",
+    Flag.FEW_BANDS: "fewer than 5 bands observed: outputs lean on the prior",
+    Flag.BAD_INPUT: "a band or label was left out because its value or error makes no sense",
+    Flag.NOT_DETECTED: "weighted mean flux below 3 times its error",
+    Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on",
+}
+"""What each bit means."""
+
+FEW = 5
+BRIGHTEST, FAINTEST = 13.0, 24.0
+
+
+def magnitude_of_scale(log_scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """AB magnitude of the natural logarithm of a flux scale in microjansky."""
+    return -2.5 * (np.asarray(log_scale) / np.log(10.0) - np.log10(3631e6))
+
+
+def raise_flags(
+    *,
+    n_bands: NDArray[np.int64],
+    n_labels: NDArray[np.int64],
+    bad_input: NDArray[np.bool_],
+    log_scale: NDArray[np.float64],
+    significance: NDArray[np.float64],
+) -> NDArray[np.int32]:
+    """Flags of N objects.
+
+    Parameters
+    ----------
+    n_bands, n_labels : ndarray (N,)
+        Observed bands, and labels in the context.
+    bad_input : ndarray (N,) of bool
+        Rows in which something was left out.
+    log_scale : ndarray (N,)
+        Natural logarithm of the flux scale, microjansky.
+    significance : ndarray (N,)
+        Weighted mean flux over its error.
+
+    Returns
+    -------
+    ndarray (N,) of int32
+    """
+    flag = np.zeros(len(n_bands), dtype=np.int32)
+    some = n_bands > 0
+    flag[~some & (n_labels == 0)] |= Flag.NO_BANDS
+    flag[(n_bands < FEW) & (n_labels == 0)] |= Flag.FEW_BANDS
+    flag[bad_input] |= Flag.BAD_INPUT
+    flag[some & (significance < 3.0)] |= Flag.NOT_DETECTED
+    magnitude = magnitude_of_scale(log_scale)
+    flag[some & ((magnitude < BRIGHTEST) | (magnitude > FAINTEST))] |= Flag.OUTSIDE_DOMAIN
+    return flag

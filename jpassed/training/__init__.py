@@ -1,0 +1,1 @@
+"""Training: configuration, galaxies, and the loop."""

@@ -1,0 +1,238 @@
+"""Configuration of a training, read from YAML. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from jpassed.exceptions import FileError, InputError, UnknownNameError
+from jpassed.nn.config import ModelConfig
+
+__all__ = ["MixConfig", "OptimiserConfig", "SimulationConfig", "TableConfig", "TrainingConfig"]
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """Where simulated galaxies come from.
+
+    Attributes
+    ----------
+    ssp : tuple of str
+        SSP grid files; environment variables are expanded. The command line may replace them.
+    lines : str or None
+        CloudyFSPS line table; None takes the embedded ratios.
+    bands : tuple of str
+        Filter sets that are simulated; the first is the patch.
+    noise : str
+        Noise preset of the patch bands.
+    noise_other : tuple of str
+        Presets of the other bands.
+    noise_galex : tuple of str
+        GALEX presets; every training step draws one.
+    pool, segment : int
+        Galaxies kept in memory, and how many are simulated at a time.
+    refresh_every : int
+        Steps after which one segment of the pool is simulated anew.
+    r_limit, r_select : float
+        Galaxies are simulated to true r < r_limit and selected on noisy r < r_select.
+    """
+
+    ssp: tuple[str, ...] = ()
+    lines: str | None = None
+    bands: tuple[str, ...] = ("jpas", "galex")
+    noise: str = "minijpas-v1"
+    noise_other: tuple[str, ...] = ()
+    noise_galex: tuple[str, ...] = ("galex-ais", "galex-mis", "galex-dis")
+    pool: int = 262144
+    segment: int = 8192
+    refresh_every: int = 20
+    r_limit: float = 24.0
+    r_select: float = 22.7
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """A table of real objects with labels, mixed into the simulated ones.
+
+    Attributes
+    ----------
+    path : str
+        Any catalogue that `jpassed annotate` reads.
+    labels : dict
+        Quantity to column, as in ``annotate(context=...)``.
+    share : float
+        Share of every batch.
+    survey : str
+    """
+
+    path: str
+    labels: dict[str, str] = field(default_factory=dict)
+    share: float = 0.1
+    survey: str = "auto"
+
+
+@dataclass(frozen=True)
+class MixConfig:
+    """What a training step shows and asks; shares of the steps, normalised to their sum.
+
+    Attributes
+    ----------
+    full, partial, surveys, joined : float
+        All patch bands; a random part of them; only other surveys' bands; both.
+    labels : float
+        Share of the steps in which labels are in the context.
+    only_labels : float
+        Share of the steps with labels and at most a few bands (labels to SED).
+    most_labels : int
+        Largest number of labels in a usual context.
+    noisy : float
+        Share of the context labels that carry an error.
+    requests, bands : int
+        Requests a step, and how many of them are bandfluxes.
+    balance : float
+        How far the simulator flattens redshift and magnitude: 0 draws the declared prior.
+    density : float
+        Exponent of the density weighting in redshift, magnitude, EW and colour; 0 for none.
+    clip : float
+        Largest weight of a rare object.
+    prior : {"declared", "balanced"}
+        "declared" multiplies the loss by 1 / w, "balanced" leaves it out.
+    """
+
+    full: float = 0.40
+    partial: float = 0.35
+    surveys: float = 0.12
+    joined: float = 0.13
+    labels: float = 0.25
+    only_labels: float = 0.06
+    most_labels: int = 5
+    noisy: float = 0.5
+    requests: int = 16
+    bands: int = 6
+    balance: float = 1.0
+    density: float = 0.3
+    clip: float = 5.0
+    prior: str = "declared"
+    weights: dict[str, float] = field(default_factory=lambda: {"z": 3.0, "flux": 0.5})
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with warm-up, a plateau, and a decay to zero over the last steps."""
+
+    steps: int = 10000
+    batch: int = 1024
+    learning_rate: float = 1e-3
+    warmup: int = 300
+    decay: int = 2500
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    precision: str = "bfloat16"
+    checkpoint_every: int = 500
+    validate_every: int = 500
+    threads: int = 0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything a training depends on; kept in every checkpoint and model card."""
+
+    seed: int = 1
+    name: str = "jpassed"
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    tables: tuple[TableConfig, ...] = ()
+    mix: MixConfig = field(default_factory=MixConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+
+    def __post_init__(self) -> None:
+        if self.mix.prior not in ("declared", "balanced"):
+            raise UnknownNameError("prior", self.mix.prior, ("declared", "balanced"))
+        if self.optimiser.precision not in ("float32", "bfloat16"):
+            raise UnknownNameError("precision", self.optimiser.precision, ("float32", "bfloat16"))
+        share = sum(t.share for t in self.tables)
+        if not 0 <= share < 1:
+            raise InputError(f"shares of the tables must add to less than 1, got {share:g}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for YAML and JSON."""
+        return _plain(asdict(self))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
+        """Read plain values, refusing unknown keys."""
+        parts: dict[str, Any] = {
+            "simulation": SimulationConfig,
+            "mix": MixConfig,
+            "optimiser": OptimiserConfig,
+        }
+        known = _known(cls)
+        chosen: dict[str, Any] = {}
+        for key, value in values.items():
+            if key not in known:
+                raise UnknownNameError("training setting", key, known)
+            if key in parts:
+                chosen[key] = _read(parts[key], value, key)
+            elif key == "model":
+                chosen[key] = ModelConfig.from_dict(value)
+            elif key == "tables":
+                chosen[key] = tuple(_read(TableConfig, t, key) for t in value)
+            else:
+                chosen[key] = value
+        return cls(**chosen)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> TrainingConfig:
+        """Read a YAML file.
+
+        Raises
+        ------
+        FileError
+            If it is missing or not YAML.
+        UnknownNameError
+            For a key that is no setting.
+        """
+        import yaml
+
+        try:
+            values = yaml.safe_load(Path(path).read_text("utf-8"))
+        except OSError as exc:
+            raise FileError(f"cannot read the training configuration {path}: {exc}") from exc
+        except (yaml.YAMLError, UnicodeDecodeError) as exc:
+            raise FileError(f"{path} is not YAML: {exc}") from exc
+        if not isinstance(values, dict):
+            raise FileError(f"{path}: expected settings as a YAML mapping, got {type(values)}")
+        return cls.from_dict(values)
+
+
+def _known(cls: type) -> set[str]:
+    return {f.name for f in fields(cls)}
+
+
+def _read(cls: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: expected a mapping of settings, got {values!r}")
+    for key in values:
+        if key not in _known(cls):
+            raise UnknownNameError(f"{where} setting", key, _known(cls))
+    expanded = {
+        k: tuple(os.path.expandvars(x) if isinstance(x, str) else x for x in v)
+        if isinstance(v, list)
+        else os.path.expandvars(v)
+        if isinstance(v, str)
+        else v
+        for k, v in values.items()
+    }
+    return cls(**expanded)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,262 @@
+"""The training loop: simulated and real objects in, a model folder out; resumable."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import jpassed
+from jpassed.exceptions import FileError, InputError
+from jpassed.nn.checkpoint import write_model
+from jpassed.nn.model import SEDModel
+from jpassed.objectives import request_nll
+from jpassed.training.config import OptimiserConfig, TrainingConfig
+from jpassed.training.setup import Setup, prepare
+from jpassed.training.sources import join
+from jpassed.training.state import STATE, read_state, write_state
+from jpassed.training.steps import Question
+from jpassed.training.validation import validate
+from jpassed.vocabulary import load_vocabulary
+
+__all__ = ["learning_rate", "train"]
+
+logger = logging.getLogger(__name__)
+
+LOG = "log.jsonl"
+
+
+def learning_rate(step: int, config: OptimiserConfig) -> float:
+    """Warm-up, plateau, and a decay to zero over the last `decay` steps (Hu+2024, MiniCPM).
+
+    A plateau lets a training be extended: resume with more steps.
+    """
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    left = config.steps - step
+    if left >= config.decay:
+        return config.learning_rate
+    return config.learning_rate * (1.0 - math.sqrt(1.0 - left / config.decay))
+
+
+def train(
+    config: TrainingConfig | str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    *,
+    ssp: tuple[str, ...] | None = None,
+    lines: str | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+    stop_after: int | None = None,
+) -> Path:
+    """Train a model.
+
+    Parameters
+    ----------
+    config : TrainingConfig or path
+        A YAML file or its content.
+    output : path
+        Folder for the checkpoint, the log (one JSON object a line), and the model
+        (``model.safetensors`` and ``model.json``), which is written at every checkpoint.
+    ssp, lines : optional
+        Replace the files named in the configuration.
+    resume : bool
+        Go on from the checkpoint in `output`, if there is one. The losses that follow are those
+        of an uninterrupted training: galaxies and questions are functions of the seed and the
+        step.
+    device : str
+        ``"auto"`` takes a GPU if there is one.
+    progress : callable, optional
+        Called with (steps done, steps in all).
+    stop_after : int, optional
+        Stop, with a checkpoint, after this step.
+
+    Returns
+    -------
+    Path
+        `output`.
+
+    Raises
+    ------
+    FileError
+        If `output` holds a training and `resume` is false, or cannot be written.
+    UnknownNameError, InputError
+        For settings that are not valid.
+    """
+    if not isinstance(config, TrainingConfig):
+        config = TrainingConfig.from_yaml(config)
+    folder = Path(output)
+    if (folder / STATE).exists() and not resume:
+        raise FileError(f"{folder} holds a training already: resume it, or name another folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise FileError(f"cannot make the folder {folder}: {exc}") from exc
+    place = _device(device)
+    if config.optimiser.threads:
+        torch.set_num_threads(config.optimiser.threads)
+    setup = prepare(config, place, ssp=ssp, lines=lines)
+    trainer = _Trainer(config, setup, folder, place)
+    start = trainer.restore() if resume and (folder / STATE).exists() else 0
+    trainer.run(start, progress, stop_after)
+    return folder
+
+
+class _Trainer:
+    def __init__(
+        self, config: TrainingConfig, setup: Setup, folder: Path, device: torch.device
+    ) -> None:
+        self.config, self.setup, self.folder, self.device = config, setup, folder, device
+        torch.manual_seed(config.seed)
+        self.vocabulary = load_vocabulary()
+        self.network = SEDModel(setup.model_config, self.vocabulary).to(device)
+        self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
+        decayed = [p for p in self.network.parameters() if p.ndim >= 2]
+        others = [p for p in self.network.parameters() if p.ndim < 2]
+        self.optimiser = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": config.optimiser.weight_decay},
+                {"params": others, "weight_decay": 0.0},
+            ],
+            lr=config.optimiser.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+        self.seconds = 0.0
+
+    def restore(self) -> int:
+        step, record = read_state(self.folder, self.network, self.average, self.optimiser)
+        self.seconds = float(record.get("seconds", 0.0))
+        kept = []
+        log = self.folder / LOG
+        if log.exists():
+            kept = [
+                line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step
+            ]
+            temporary = log.with_suffix(".tmp")
+            temporary.write_text("".join(f"{line}\n" for line in kept))
+            os.replace(temporary, log)
+        logger.info("resumed at step %d", step)
+        return step
+
+    def question(self, step: int) -> Question:
+        """The question of a step: a function of the seed and the step."""
+        generator = torch.Generator(device=self.device)
+        generator.manual_seed((self.config.seed * 7_919 + 1) * 2**32 + step)
+        batch = self.config.optimiser.batch
+        parts = []
+        left = batch
+        for source, table in zip(self.setup.tables, self.config.tables, strict=True):
+            count = round(batch * table.share)
+            parts.append(source.draw(count, generator))
+            left -= count
+        parts.insert(0, self.setup.simulated.draw(left, generator))
+        return self.setup.questioner.ask(join(parts), generator)
+
+    def loss(self, question: Question) -> tuple[Tensor, dict[str, float]]:
+        """Weighted sum of the request losses, and each of them."""
+        low = self.config.optimiser.precision == "bfloat16"
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
+            prediction = self.network(question.context, question.requests)
+        each, counts = request_nll(
+            self.network, prediction, question.target, question.error, question.asked,
+            question.weight,
+        )  # fmt: skip
+        weights = torch.tensor(
+            [self.config.mix.weights.get(n.partition(":")[0], 1.0) for n in prediction.names],
+            device=self.device,
+        )
+        share = (counts / len(question.context)).clamp(max=1.0)
+        total = (each * weights * share).sum() / weights.sum()
+        return total, {n: float(v) for n, v in zip(prediction.names, each.detach(), strict=True)}
+
+    def run(
+        self, start: int, progress: Callable[[int, int], None] | None, stop_after: int | None
+    ) -> None:
+        options = self.config.optimiser
+        every = self.config.simulation.refresh_every
+        pool = self.setup.pool
+        began = time.monotonic()
+        pool.fill(refreshes=start // every)
+        last = min(options.steps, stop_after or options.steps)
+        self.network.train()
+        for step in range(start, last):
+            if step % every == 0 and step // every > pool.refreshes:
+                pool.refresh()
+            rate = learning_rate(step, options)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            total, each = self.loss(self.question(step))
+            if not torch.isfinite(total):
+                raise InputError(
+                    f"the loss is not finite at step {step}: lower the learning rate "
+                    f"({options.learning_rate:g}), or resume from the last checkpoint"
+                )
+            self.optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
+            self.optimiser.step()
+            self._smooth(step)
+            done = step + 1
+            record: dict[str, Any] = {"step": done, "loss": float(total), "norm": float(norm)}
+            record["z"] = each.get("z", math.nan)
+            spent = self.seconds + time.monotonic() - began
+            if done % options.validate_every == 0 or done == last:
+                record["validation"] = validate(self.network, self.average, self.setup, options)
+                record["seconds"] = round(spent, 1)
+                logger.info("step %d: %s", done, record)
+            with (self.folder / LOG).open("a") as log:
+                log.write(json.dumps(record) + "\n")
+            if done % options.checkpoint_every == 0 or done == last:
+                self._save(done, spent, record)
+            if progress is not None:
+                progress(done, options.steps)
+
+    def _smooth(self, step: int) -> None:
+        """Exponential moving average of the weights, short at first."""
+        keep = min(self.config.optimiser.ema, (1.0 + step) / (10.0 + step))
+        state = self.network.state_dict()
+        torch._foreach_lerp_(
+            [v for v in self.average.values() if v.is_floating_point()],
+            [state[k] for k, v in self.average.items() if v.is_floating_point()],
+            1.0 - keep,
+        )
+
+    def _save(self, step: int, seconds: float, record: dict[str, Any]) -> None:
+        card = {
+            "name": self.config.name,
+            "version": jpassed.__version__,
+            "package_version": jpassed.__version__,
+            "training": self.config.as_dict(),
+            "provenance": self.setup.provenance,
+            "steps": step,
+            "objects": step * self.config.optimiser.batch,
+            "seconds": round(seconds, 1),
+            "device": self.device.type,
+            "torch": str(torch.__version__),
+            "validation": record.get("validation"),
+        }
+        write_model(
+            self.folder, self.average, self.setup.model_config, card, self.vocabulary
+        )
+        write_state(
+            self.folder, step, self.network, self.average, self.optimiser, {"seconds": seconds}
+        )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.device(name)
+    except RuntimeError as exc:
+        raise InputError(f"unknown device {name!r}; use 'auto', 'cpu' or 'cuda'") from exc

@@ -1,0 +1,159 @@
+"""From a training configuration to galaxies, noise and questions."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jpassed.exceptions import InputError
+from jpassed.filters import FilterSet, load_filters
+from jpassed.jspectrum.error_model import load_noise
+from jpassed.nn.config import ModelConfig
+from jpassed.simulator import GalaxySimulator, read_ssp
+from jpassed.tokens.build import BandLayout
+from jpassed.tokens.scaling import LabelScaling
+from jpassed.training.config import TrainingConfig
+from jpassed.training.pool import GalaxyPool
+from jpassed.training.sources import Observation, SimulatedSource, TableSource
+from jpassed.training.steps import Questioner
+from jpassed.vocabulary import load_vocabulary
+
+__all__ = ["Setup", "prepare"]
+
+VALIDATION_SEED = 424242
+VALIDATION_OBJECTS = 4096
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training works with.
+
+    Attributes
+    ----------
+    pool : GalaxyPool
+    simulated : SimulatedSource
+    tables : list of TableSource
+    questioner : Questioner
+    layout : BandLayout
+    model_config : ModelConfig
+        With the patch bands filled in.
+    validation : Observation
+        Objects that are never trained on, of the natural prior.
+    provenance : dict
+        Names and checksums of the files and presets.
+    """
+
+    pool: GalaxyPool
+    simulated: SimulatedSource
+    tables: list[TableSource]
+    questioner: Questioner
+    layout: BandLayout
+    model_config: ModelConfig
+    validation: Observation
+    provenance: dict[str, Any]
+
+
+def prepare(
+    config: TrainingConfig,
+    device: torch.device,
+    *,
+    ssp: tuple[str, ...] | None = None,
+    lines: str | None = None,
+) -> Setup:
+    """Read every file that the configuration names, and build the sources.
+
+    Raises
+    ------
+    InputError, FileError, UnknownNameError
+        For missing files and unknown names.
+    """
+    simulation = config.simulation
+    paths = tuple(ssp) if ssp else simulation.ssp
+    if not paths:
+        raise InputError(
+            "no SSP grid: name one or more files in the configuration (simulation: ssp:), or on "
+            "the command line (--ssp FILE)"
+        )
+    line_table = lines or simulation.lines
+    sets = {name: _filter_group(name) for name in simulation.bands}
+    passbands = [band for group in sets.values() for band in group]
+    names = tuple(band.name for band in passbands)
+    patch = tuple(next(iter(sets.values())).names) if sets else ()
+    model_config = config.model
+    if not model_config.patch_bands:
+        model_config = replace(model_config, patch_bands=patch)
+    grids = [read_ssp(path) for path in paths]
+    simulator = GalaxySimulator(
+        grids if len(grids) > 1 else grids[0],
+        [(b.name, b.wave, b.throughput) for b in passbands],
+        lines=line_table,
+        balance=config.mix.balance,
+        device=device,
+        r_limit=simulation.r_limit,
+    )
+    vocabulary = load_vocabulary()
+    scaling = LabelScaling.from_vocabulary(vocabulary, vocabulary.scalars)
+    layout = BandLayout.make(
+        names,
+        [b.pivot_wavelength for b in passbands],
+        [b.equivalent_width for b in passbands],
+        model_config.patch_bands,
+    )
+    pool = GalaxyPool(
+        simulator, scaling.names, seed=config.seed, size=simulation.pool,
+        segment=simulation.segment, faintest=simulation.r_select + 0.8,
+        density=config.mix.density, clip=config.mix.clip,
+    )  # fmt: skip
+    column = {name: i for i, name in enumerate(names)}
+    groups = [
+        [column[band.name] for band in group]
+        for name, group in sets.items()
+        if group.names != patch
+    ]
+    questioner = Questioner(layout, groups, vocabulary, scaling, config.mix)
+    held_out = GalaxyPool(
+        simulator, scaling.names, seed=VALIDATION_SEED, size=VALIDATION_OBJECTS * 2,
+        segment=VALIDATION_OBJECTS, faintest=simulation.r_select + 0.8,
+    )  # fmt: skip
+    held_out.fill()
+    generator = torch.Generator(device=device)
+    generator.manual_seed(VALIDATION_SEED)
+    validation = SimulatedSource(held_out, names, simulation).draw(VALIDATION_OBJECTS, generator)
+    return Setup(
+        pool,
+        SimulatedSource(pool, names, simulation),
+        [TableSource(t, names, scaling.names, device) for t in config.tables],
+        questioner,
+        layout,
+        model_config,
+        validation,
+        _provenance(config, paths, line_table),
+    )
+
+
+def _filter_group(entry: str) -> FilterSet:
+    """A filter set by name, or some of its bands: ``"wise: wise_w1 wise_w2"``."""
+    name, _, chosen = entry.partition(":")
+    filters = load_filters(name.strip())
+    return filters.select(chosen.split()) if chosen.strip() else filters
+
+
+def _provenance(
+    config: TrainingConfig, paths: tuple[str, ...], lines: str | None
+) -> dict[str, Any]:
+    files = [*paths, *([lines] if lines else []), *(t.path for t in config.tables)]
+    presets = (
+        config.simulation.noise, *config.simulation.noise_other, *config.simulation.noise_galex
+    )  # fmt: skip
+    return {
+        "files": {
+            Path(p).name: hashlib.sha256(Path(p).read_bytes()).hexdigest()[:16] for p in files
+        },
+        "noise": {name: load_noise(name).digest[:16] for name in presets},
+        "cosmology": "FlatLambdaCDM(H0=70, Om0=0.3)",
+        "redshift": "0-1.2",
+    }

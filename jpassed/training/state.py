@@ -1,0 +1,96 @@
+"""The state of a training on disk, without pickle: resumable after a kill at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jpassed.exceptions import FileError, ModelError
+
+__all__ = ["read_state", "write_state"]
+
+STATE = "state.safetensors"
+
+
+def write_state(
+    folder: Path,
+    step: int,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    record: dict[str, Any],
+) -> None:
+    """Write everything a resumed training needs, atomically, into one file."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for name, value in network.state_dict().items():
+        tensors[f"network/{name}"] = value
+    for name, value in average.items():
+        tensors[f"average/{name}"] = value
+    for index, entry in optimiser.state_dict()["state"].items():
+        for key, value in entry.items():
+            tensors[f"optimiser/{index}/{key}"] = torch.as_tensor(value)
+    tensors = {k: v.detach().to("cpu").contiguous().clone() for k, v in tensors.items()}
+    temporary = folder / f".{STATE}.{os.getpid()}.tmp"
+    metadata = {"step": str(step), "record": json.dumps(record)}
+    try:
+        save_file(tensors, str(temporary), metadata=metadata)
+        os.replace(temporary, folder / STATE)
+    except OSError as exc:
+        raise FileError(f"cannot write the checkpoint in {folder}: {exc}") from exc
+
+
+def read_state(
+    folder: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+) -> tuple[int, dict[str, Any]]:
+    """Read a checkpoint into the given objects.
+
+    Returns
+    -------
+    step : int
+        Steps that are done.
+    record : dict
+        As it was written.
+
+    Raises
+    ------
+    FileError
+        If there is no checkpoint.
+    ModelError
+        If it is damaged, or of another model.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / STATE
+    if not path.is_file():
+        raise FileError(f"{folder} has no checkpoint ({STATE}) to resume from")
+    device = next(network.parameters()).device
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata()
+            tensors = {key: file.get_tensor(key).to(device) for key in file.keys()}
+        network.load_state_dict(_part(tensors, "network/"))
+    except (SafetensorError, RuntimeError) as exc:
+        raise ModelError(f"{path} is damaged or belongs to another model: {exc}") from exc
+    for name, value in _part(tensors, "average/").items():
+        average[name].copy_(value)
+    state = optimiser.state_dict()
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, value in _part(tensors, "optimiser/").items():
+        index, field = key.split("/")
+        entries.setdefault(int(index), {})[field] = value
+    optimiser.load_state_dict({**state, "state": entries})
+    return int(metadata["step"]), json.loads(metadata["record"])
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}

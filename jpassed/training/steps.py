@@ -1,0 +1,204 @@
+"""One training step's question: what is shown, what is asked, and what the answer should be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from jpassed.tokens.batch import Context, Requests
+from jpassed.tokens.build import BandLayout, build_context, build_requests
+from jpassed.tokens.masking import GivenLabels, give_labels, hide_bands, noisy_labels
+from jpassed.tokens.scaling import LabelScaling, flux_to_scaled
+from jpassed.training.config import MixConfig
+from jpassed.training.sources import Observation
+from jpassed.vocabulary import Vocabulary
+
+__all__ = ["Question", "Questioner"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Context, requests and answers of one step.
+
+    Attributes
+    ----------
+    context : Context
+    requests : Requests
+    target, error : Tensor
+        (N, R) scaled truths and their errors.
+    asked : Tensor
+        (N, R) bool: counts in the loss.
+    weight : Tensor
+        (N,) importance weights, mean 1.
+    """
+
+    context: Context
+    requests: Requests
+    target: Tensor
+    error: Tensor
+    asked: Tensor
+    weight: Tensor
+
+
+class Questioner:
+    """Draws questions about observed objects.
+
+    Parameters
+    ----------
+    layout : BandLayout
+        Columns of every `Observation`.
+    sets : sequence of sequence of int
+        Columns of each filter set other than the patch.
+    vocabulary : Vocabulary
+    scaling : LabelScaling
+    mix : MixConfig
+    """
+
+    def __init__(
+        self,
+        layout: BandLayout,
+        sets: Sequence[Sequence[int]],
+        vocabulary: Vocabulary,
+        scaling: LabelScaling,
+        mix: MixConfig,
+    ) -> None:
+        self.layout, self.vocabulary, self.scaling, self.mix = layout, vocabulary, scaling, mix
+        self.sets = [torch.tensor(list(s), dtype=torch.int64) for s in sets]
+        self.patch = layout.patch[layout.patch >= 0]
+        self.bands = {
+            name: (float(layout.pivot[i]), float(layout.width[i]))
+            for i, name in enumerate(layout.bands)
+        }
+        self.redshift = scaling.names.index("z")
+
+    def ask(self, seen: Observation, generator: torch.Generator) -> Question:
+        """Draw a question about N objects; every random number comes from `generator`."""
+        mix = self.mix
+        device = seen.flux.device
+        roll = torch.rand((6,), generator=generator, device=device).cpu().tolist()
+        shares = [mix.full, mix.partial, mix.surveys, mix.joined]
+        edges = torch.tensor(shares).cumsum(0) / sum(shares)
+        way = int(torch.bucketize(torch.tensor(roll[0]), edges[:-1], right=True))
+        only_labels = roll[1] < mix.only_labels
+        observed = seen.observed.clone()
+        layout = self._layout(way, roll, generator)
+        used = torch.zeros(len(layout.bands), dtype=torch.bool, device=device)
+        used[layout.single.to(device)] = True
+        used[layout.patch[layout.patch >= 0].to(device)] = True
+        observed &= used
+        observed = self._drop_sets(observed, generator)
+        if only_labels:
+            few = torch.rand(observed.shape, generator=generator, device=device) < 0.03
+            observed &= few
+        else:
+            keep_all = (0.97, 0.15, 0.6, 0.5)[way]
+            observed = hide_bands(observed, layout.pivot, generator, keep_all=keep_all)
+        given = self._labels(seen, only_labels, roll[2] < mix.labels, generator)
+        context = build_context(
+            seen.flux,
+            seen.error,
+            observed,
+            layout,
+            vocabulary=self.vocabulary,
+            scaling=self.scaling,
+            label_value=None if given is None else given.value,
+            label_error=None if given is None else given.error,
+            label_given=None if given is None else given.given,
+        )
+        requests, target, error, asked = self._requests(seen, observed, context, given, generator)
+        weight = torch.ones_like(seen.weight)
+        if mix.prior == "declared":
+            weight = seen.weight if only_labels else seen.weight_at_magnitude
+        return Question(context, requests, target, error, asked, weight / weight.mean())
+
+    def _layout(self, way: int, roll: list[float], generator: torch.Generator) -> BandLayout:
+        """Which filter sets take part in this step."""
+        galex = self.sets[0] if self.sets else torch.zeros(0, dtype=torch.int64)
+        single = galex
+        others = self.sets[1:]
+        if way >= 2 and others:
+            count = 1 if way == 3 or roll[3] < 0.5 else min(2 + int(roll[4] < 0.3), len(others))
+            order = torch.randperm(
+                len(others), generator=generator, device=generator.device
+            ).tolist()
+            chosen = [others[i] for i in order[:count]]
+            # GALEX stays possible beside any optical survey.
+            single = torch.cat([galex, *chosen]) if roll[5] < 0.5 else torch.cat(chosen)
+        elif roll[5] < 0.3:
+            single = single[:0]
+        layout = self.layout.with_single(single)
+        return layout.without_patch() if way == 2 and others else layout
+
+    def _drop_sets(self, observed: Tensor, generator: torch.Generator) -> Tensor:
+        """Leave each set out as a whole for some objects: not every survey covers every field."""
+        for columns in self.sets:
+            shown = torch.rand(
+                (observed.shape[0], 1), generator=generator, device=observed.device
+            )
+            index = columns.to(observed.device)
+            observed[:, index] &= shown < 0.65
+        return observed
+
+    def _labels(
+        self, seen: Observation, only: bool, usual: bool, generator: torch.Generator
+    ) -> GivenLabels | None:
+        if not (only or usual):
+            return None
+        most = seen.label_known.shape[1] if only else self.mix.most_labels
+        given = give_labels(
+            seen.label_known, most, generator, favoured=self.redshift, favour=0.9 if only else 0.4
+        )
+        labels = noisy_labels(
+            seen.labels, given & seen.simulated.unsqueeze(1), self.scaling, generator,
+            self.mix.noisy,
+        )  # fmt: skip
+        # Real labels come with the errors they have.
+        error = torch.where(seen.simulated.unsqueeze(1), labels.error, seen.label_error)
+        return GivenLabels(labels.value, error, given)
+
+    def _requests(
+        self,
+        seen: Observation,
+        observed: Tensor,
+        context: Context,
+        given: GivenLabels | None,
+        generator: torch.Generator,
+    ) -> tuple[Requests, Tensor, Tensor, Tensor]:
+        device = seen.flux.device
+        names = self.scaling.names
+        count = max(1, min(self.mix.requests - self.mix.bands, len(names)))
+        order = torch.randperm(len(names), generator=generator, device=device).tolist()
+        chosen = [self.redshift] + [i for i in order if i != self.redshift][: count - 1]
+        score = torch.rand((len(self.bands),), generator=generator, device=device)
+        emphasis = torch.full_like(score, 0.4)
+        emphasis[self.patch.to(device)] = 1.0
+        if self.sets:
+            emphasis[self.sets[0].to(device)] = 4.0
+        bands = (score.log() / emphasis).argsort(descending=True)[: self.mix.bands]
+        band_names = [self.layout.bands[int(b)] for b in bands]
+        requests = build_requests(
+            [names[i] for i in chosen] + [f"flux:{b}" for b in band_names],
+            self.vocabulary,
+            self.bands,
+        ).to(device)
+        scaled, sigma = self.scaling.to_scaled(seen.labels, seen.label_error)
+        asked = seen.label_known.clone()
+        if given is not None:
+            asked &= ~given.given
+        scale = context.log_scale.exp()
+        flux, flux_sigma = flux_to_scaled(
+            seen.target[:, bands], scale, seen.target_error[:, bands]
+        )
+        # A measured bandflux is never asked while the same noise draw is in the context.
+        flux_asked = seen.target_known[:, bands] & (
+            seen.simulated.unsqueeze(1) | ~observed[:, bands]
+        )
+        return (
+            requests,
+            torch.cat((scaled[:, chosen], flux), 1),
+            torch.cat((sigma[:, chosen], flux_sigma), 1),
+            torch.cat((asked[:, chosen], flux_asked), 1),
+        )

@@ -1,0 +1,102 @@
+"""Quick figures during a training, on objects that are never trained on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from jpassed.nn.model import SEDModel
+from jpassed.tokens.build import build_context, build_requests
+from jpassed.tokens.scaling import LabelScaling
+from jpassed.training.config import OptimiserConfig
+from jpassed.training.setup import Setup
+from jpassed.vocabulary import load_vocabulary
+
+__all__ = ["validate"]
+
+MAGNITUDE_EDGES = (0.0, 20.0, 21.0, 22.0, 22.7)
+
+
+@torch.no_grad()
+def validate(
+    network: SEDModel, average: dict[str, Tensor], setup: Setup, options: OptimiserConfig
+) -> dict[str, float]:
+    """sigma_NMAD of redshift by magnitude with all patch bands, and the redshift's log score.
+
+    Parameters
+    ----------
+    network : SEDModel
+        Its weights are exchanged for `average` meanwhile.
+    average : dict
+        Averaged weights.
+    setup : Setup
+    options : OptimiserConfig
+
+    Returns
+    -------
+    dict
+        ``"nmad 0-20"`` and so on, and ``"log score"`` (mean log density in ln(1+z)).
+    """
+    vocabulary = load_vocabulary()
+    scaling = LabelScaling.from_vocabulary(vocabulary, vocabulary.scalars)
+    seen = setup.validation
+    layout = setup.layout.with_single(torch.zeros(0, dtype=torch.int64))
+    device = seen.flux.device
+    requests = build_requests(["z"], vocabulary, {}).to(device)
+    own = {k: v.clone() for k, v in network.state_dict().items()}
+    network.load_state_dict(average)
+    network.eval()
+    means, scores = [], []
+    column = scaling.names.index("z")
+    truth, _ = scaling.to_scaled(seen.labels)
+    try:
+        for rows in torch.arange(seen.flux.shape[0], device=device).split(1024):
+            context = build_context(
+                seen.flux[rows], seen.error[rows], seen.observed[rows], layout,
+                vocabulary=vocabulary, scaling=scaling,
+            )  # fmt: skip
+            low = options.precision == "bfloat16"
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
+                prediction = network(context, requests)
+            mean, score = _point(network, prediction, truth[rows, column])
+            means.append(mean)
+            scores.append(score)
+    finally:
+        network.load_state_dict(own)
+        network.train()
+    kind = vocabulary["z"]
+    z = torch.expm1(torch.cat(means) * kind.width + kind.loc)
+    true = seen.labels[:, column]
+    dz = (z - true) / (1 + true)
+    flux = seen.flux[:, setup.simulated.selection].clamp(min=1e-9)
+    magnitude = -2.5 * torch.log10(flux / 3631e6)
+    figures = {"log score": float(torch.cat(scores).mean())}
+    for low_edge, high in zip(MAGNITUDE_EDGES[:-1], MAGNITUDE_EDGES[1:], strict=True):
+        inside = dz[(magnitude >= low_edge) & (magnitude < high)]
+        if len(inside):
+            nmad = 1.4826 * (inside - inside.median()).abs().median()
+            figures[f"nmad {low_edge:g}-{high:g}"] = float(nmad)
+    return figures
+
+
+def _point(network: SEDModel, prediction: object, truth: Tensor) -> tuple[Tensor, Tensor]:
+    from jpassed.nn.model import Prediction
+
+    if not isinstance(prediction, Prediction):
+        raise TypeError(f"expected a Prediction, got {type(prediction)}")
+    head = network.redshift_head
+    zero = torch.zeros_like(truth)
+    if head is not None and prediction.redshift_logits is not None:
+        probability = prediction.redshift_logits.softmax(-1)
+        cumulative = probability.cumsum(-1)
+        index = (cumulative < 0.5).sum(-1).clamp(max=probability.shape[-1] - 1)
+        below = cumulative.gather(1, index[:, None])[:, 0] - probability.gather(1, index[:, None])[:, 0]
+        inside = probability.gather(1, index[:, None])[:, 0].clamp(min=1e-9)
+        log1p = head.edges[index] + head.step * ((0.5 - below) / inside).clamp(0, 1)
+        return (log1p - head.loc) / head.scale, -head.loss(prediction.redshift_logits, truth, zero)
+    parameters = prediction.parameters[:, 0]
+    if network.head.form == "gaussian":
+        return parameters[..., 0], -network.head.loss(parameters, truth, zero)
+    log_weight, mean, _ = network.head.split(parameters)  # type: ignore[union-attr,operator]
+    best = mean.gather(-1, log_weight.argmax(-1, keepdim=True))[..., 0]
+    return best, -network.head.loss(parameters, truth, zero)
