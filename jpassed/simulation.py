@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,11 +98,11 @@ def simulate(
         )
     model = model.select(filters.names)
     paths = [ssp] if isinstance(ssp, (str, os.PathLike)) else list(ssp)
-    grids = [read_ssp(path) for path in paths]
+    grids = [read_ssp(Path(path)) for path in paths]
     simulator = GalaxySimulator(
         grids if len(grids) > 1 else grids[0],
         [(b.name, b.wave, b.throughput) for b in filters],
-        lines=lines,
+        lines=None if lines is None else Path(lines),
         balance=0.0,
         device=device,
         r_limit=r_limit,

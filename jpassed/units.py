@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -74,7 +74,7 @@ def parse_unit(unit: Any) -> Any:
     Raises
     ------
     InputError
-        If the text is not a unit.
+        If it is not a unit, or one of magnitudes other than AB.
     """
     from astropy import units as u
 
@@ -91,16 +91,25 @@ def parse_unit(unit: Any) -> Any:
                 f"cannot read {unit!r} as a flux unit; expected for example 'uJy', 'nanomaggy', "
                 "'mag(AB)', 'erg / (s cm2 Hz)' or 'erg / (s cm2 Angstrom)'"
             ) from exc
+    if not isinstance(unit, (u.UnitBase, u.function.FunctionUnitBase)):
+        _refuse(unit)
     if isinstance(unit, u.UnrecognizedUnit):
-        return parse_unit(str(unit)) if str(unit).lower() in _NANOMAGGY_NAMES | _MAGNITUDE_NAMES else _refuse(unit)
-    if isinstance(unit, u.MagUnit) or unit == u.mag:
+        name = str(unit).lower()
+        return parse_unit(name) if name in _NANOMAGGY_NAMES | _MAGNITUDE_NAMES else _refuse(unit)
+    if isinstance(unit, u.MagUnit):
+        # mag(ST) and instrumental mag(ct/s) are no AB magnitudes; a bare mag is taken to be one.
+        ab = unit.physical_unit in (u.AB, u.dimensionless_unscaled)
+        return "abmag" if ab else _refuse(unit)
+    if isinstance(unit, u.function.FunctionUnitBase):
+        _refuse(unit)
+    if unit == u.mag:
         return "abmag"
     if str(unit).lower() in _NANOMAGGY_NAMES:
         return "nanomaggy"
     return unit
 
 
-def _refuse(unit: object) -> Any:
+def _refuse(unit: object) -> NoReturn:
     raise InputError(
         f"cannot use {str(unit)!r} as a flux unit; expected AB magnitudes, nanomaggy, or a unit "
         "of flux density such as 'uJy', 'erg / (s cm2 Hz)' or 'erg / (s cm2 Angstrom)'"

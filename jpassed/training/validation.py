@@ -90,9 +90,9 @@ def _point(network: SEDModel, prediction: object, truth: Tensor) -> tuple[Tensor
         probability = prediction.redshift_logits.softmax(-1)
         cumulative = probability.cumsum(-1)
         index = (cumulative < 0.5).sum(-1).clamp(max=probability.shape[-1] - 1)
-        below = cumulative.gather(1, index[:, None])[:, 0] - probability.gather(1, index[:, None])[:, 0]
-        inside = probability.gather(1, index[:, None])[:, 0].clamp(min=1e-9)
-        log1p = head.edges[index] + head.step * ((0.5 - below) / inside).clamp(0, 1)
+        inside = probability.gather(1, index[:, None])[:, 0]
+        below = cumulative.gather(1, index[:, None])[:, 0] - inside
+        log1p = head.edges[index] + head.step * ((0.5 - below) / inside.clamp(min=1e-9)).clamp(0, 1)
         return (log1p - head.loc) / head.scale, -head.loss(prediction.redshift_logits, truth, zero)
     parameters = prediction.parameters[:, 0]
     if network.head.form == "gaussian":

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,6 +91,8 @@ class Kind:
 
     def scaled_error(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Standard error in scaled units of `value` with `error`, to first order."""
+        if self.scale == "object":
+            raise InputError(f"kind {self.name!r} is scaled per object; use the tokens' scaling")
         x = np.asarray(value, dtype=np.float64)
         sigma = np.asarray(error, dtype=np.float64) / self.width
         if self.scale == "asinh":
@@ -134,10 +137,16 @@ class Vocabulary:
             raise UnknownNameError("quantity", name, self.names) from None
 
     def __getitem__(self, name: str) -> Kind:
+        if name not in self:
+            raise UnknownNameError("quantity", name, self.names)
         return self.kinds[self.index(split_quantity(name)[0])]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and split_quantity(name)[0] in self.names
+        if not isinstance(name, str):
+            return False
+        kind, band = split_quantity(name)
+        # Only a bandflux has a passband: "z:J0660" is a slip, not a redshift.
+        return kind in self.names and (band is None or kind == BANDFLUX)
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self.kinds)
@@ -169,8 +178,8 @@ def load_vocabulary() -> Vocabulary:
     texts = ("name", "unit", "ucd", "support", "scale", "format", "description", "reference")
     kinds = []
     for row in table.filled(""):
-        values = {name: row[name] for name in table.colnames}
-        kinds.append(
-            Kind(**{k: str(v) if k in texts else float(v) for k, v in values.items()})
-        )
+        values: dict[str, Any] = {
+            name: str(row[name]) if name in texts else float(row[name]) for name in table.colnames
+        }
+        kinds.append(Kind(**values))
     return Vocabulary(tuple(kinds), digest, tuple(table.meta.get("definitions", ())))

@@ -1,0 +1,92 @@
+"""Building blocks, all pre-norm and residual."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["CrossBlock", "ResidualBlock", "SelfBlock", "attention", "key_bias"]
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
+    """Scaled dot-product attention over few tokens.
+
+    (B, H, R, d), (B, H, T, d), (B, H, T, d), additive bias (B, 1, 1, T) -> (B, H, R, d).
+    On a CPU plain matrix products beat the fused kernel, which is made for long sequences
+    (forward and backward, 11 tokens, bfloat16: 16 against 43 ms for 1024 objects).
+    """
+    if query.device.type != "cpu":
+        mask = None if bias is None else bias.to(query.dtype)
+        return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    score = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+    if bias is not None:
+        score = score + bias.to(score.dtype)
+    return score.softmax(-1).to(value.dtype) @ value
+
+
+class ResidualBlock(nn.Module):
+    """x + W2 gelu(W1 norm(x)), last axis of `width`."""
+
+    def __init__(self, width: int, expansion: float = 1.0) -> None:
+        super().__init__()
+        hidden = int(width * expansion)
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) -> (..., width)."""
+        return x + self.down(nn.functional.gelu(self.up(self.norm(x)), approximate="tanh"))
+
+
+class SelfBlock(nn.Module):
+    """Self-attention over context tokens, then a feed-forward layer."""
+
+    def __init__(self, width: int, heads: int, expansion: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.feed = ResidualBlock(width, expansion)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """(B, T, D), additive key bias (B, 1, 1, T) or None -> (B, T, D)."""
+        q, k, v = self.qkv(self.norm(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        y = attention(q, k, v, bias)
+        return self.feed(x + self.out(y.transpose(1, 2).flatten(2)))
+
+
+class CrossBlock(nn.Module):
+    """Requests look at the context once, then a feed-forward layer.
+
+    Keys and values are computed once per object, however many requests there are.
+    """
+
+    def __init__(self, width: int, heads: int, expansion: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_q = nn.LayerNorm(width)
+        self.norm_kv = nn.LayerNorm(width)
+        self.q = nn.Linear(width, width)
+        self.kv = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+        self.feed = ResidualBlock(width, expansion)
+
+    def forward(self, query: Tensor, context: Tensor, bias: Tensor | None) -> Tensor:
+        """(B or 1, R, D), (B, T, D), additive key bias (B, 1, 1, T) -> (B, R, D)."""
+        n = context.shape[0]
+        q = self.q(self.norm_q(query)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = self.kv(self.norm_kv(context)).unflatten(-1, (2, self.heads, -1)).permute(
+            2, 0, 3, 1, 4
+        )
+        y = attention(q.to(k.dtype).expand(n, -1, -1, -1), k, v, bias)
+        return self.feed(query + self.out(y.transpose(1, 2).flatten(2)))
+
+
+def key_bias(present: Tensor) -> Tensor | None:
+    """Additive attention bias (B, 1, 1, T) that hides absent tokens; None if none is absent."""
+    if bool(present.all()):
+        return None
+    bias = torch.zeros(present.shape, dtype=torch.float32, device=present.device)
+    return bias.masked_fill(~present, -1e9)[:, None, None, :]

@@ -1,0 +1,94 @@
+"""Configuration of a model: everything that is needed to build it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from jpassed.exceptions import InputError, UnknownNameError
+
+__all__ = ["ModelConfig"]
+
+HEADS = ("gaussian", "mixture", "binned")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of an `SEDModel`.
+
+    Attributes
+    ----------
+    patch_bands : tuple of str
+        Bands that share the patch token, in the order of its values; may be empty, then every
+        band is a token of its own (the published form).
+    patch_width, patch_blocks : int
+        Width and number of the residual blocks that read the patch.
+    patch_tokens : int
+        Context tokens that the patch becomes.
+    width, heads, blocks, decoder_blocks : int
+        The trunk over all context tokens, and the decoder.
+    expansion : float
+        Hidden width of the feed-forward layers over `width`.
+    frequencies : int
+        Frequencies of the Fourier encodings.
+    head_real, head_redshift : {"gaussian", "mixture", "binned"}
+        Form of the posterior of each support; "binned" is for redshift alone, which otherwise
+        has the form of the others.
+    components : int
+        Components of a mixture.
+    redshift_max : float
+        Upper edge of the binned redshift head.
+    redshift_bin : float
+        Bin width in ln(1+z).
+    """
+
+    patch_bands: tuple[str, ...] = ()
+    patch_width: int = 640
+    patch_blocks: int = 5
+    patch_tokens: int = 4
+    width: int = 192
+    heads: int = 6
+    blocks: int = 2
+    decoder_blocks: int = 1
+    expansion: float = 2.0
+    frequencies: int = 16
+    head_real: str = "mixture"
+    head_redshift: str = "binned"
+    components: int = 5
+    redshift_max: float = 1.25
+    redshift_bin: float = 0.001
+    patch_range: tuple[float, float] = field(default=(3000.0, 10500.0))
+
+    def __post_init__(self) -> None:
+        for name in ("head_real", "head_redshift"):
+            if getattr(self, name) not in HEADS:
+                raise UnknownNameError(name, getattr(self, name), HEADS)
+        if self.head_real == "binned":
+            raise InputError("head_real: 'binned' is for redshift; choose 'gaussian' or 'mixture'")
+        if self.head_redshift not in ("binned", self.head_real):
+            raise InputError(
+                f"head_redshift: expected 'binned' or that of the other kinds "
+                f"({self.head_real!r}), got {self.head_redshift!r}"
+            )
+        for name in ("width", "heads", "frequencies", "components", "redshift_bin", "redshift_max"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if self.width % self.heads:
+            raise InputError(f"width {self.width} is not a multiple of heads {self.heads}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON and YAML."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Read plain values; unknown keys are refused."""
+        known = {f.name for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise UnknownNameError("model setting", key, known)
+        chosen: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
+        return cls(**chosen)

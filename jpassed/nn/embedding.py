@@ -1,0 +1,115 @@
+"""From scaled values to vectors of the trunk's width.
+
+First layers run in float32: bfloat16 keeps three digits, and a bandflux has more to say.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from jpassed.nn.blocks import ResidualBlock
+from jpassed.nn.config import ModelConfig
+from jpassed.nn.encodings import FourierEncoding, WavelengthEncoding
+from jpassed.tokens.batch import Context, TokenBatch
+
+__all__ = ["BandEmbedding", "LabelEmbedding", "ObjectEmbedding", "PatchEmbedding"]
+
+
+def _channels(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
+    """Value, log error, value / error and presence of each band: (..., P) -> (..., 4 P).
+
+    The ratio tells the network at once what is significant; measured to matter (see docs).
+    """
+    seen = observed.to(value.dtype)
+    safe = torch.where(observed, error, 1.0).clamp(min=1e-8)
+    squeezed = torch.asinh(value)
+    log_error = (safe.log() + 3.0) / 2.0
+    ratio = torch.asinh(value / safe) / 4.0
+    return torch.cat((squeezed * seen, log_error * seen, ratio * seen, seen), -1)
+
+
+class PatchEmbedding(nn.Module):
+    """A whole survey's bands to a few context tokens, through residual blocks.
+
+    (B, 1, P) values -> (B, patch_tokens, width).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        bands = len(config.patch_bands)
+        self.first = nn.Linear(4 * bands + 2, config.patch_width)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(config.patch_width) for _ in range(config.patch_blocks)
+        )
+        self.norm = nn.LayerNorm(config.patch_width)
+        self.last = nn.Linear(config.patch_width, config.patch_tokens * config.width)
+        self.shape = (config.patch_tokens, config.width)
+
+    def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
+        x = _channels(tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
+        count = tokens.observed[:, 0].float().mean(-1)
+        x = torch.cat((x, 0.2 * log_scale.unsqueeze(-1), count.unsqueeze(-1)), -1)
+        with torch.autocast(x.device.type, enabled=False):
+            h = self.first(x.float())
+        for block in self.blocks:
+            h = block(h)
+        return self.last(self.norm(h)).unflatten(-1, self.shape)
+
+
+class BandEmbedding(nn.Module):
+    """Single-band tokens, known by their pivot wavelength and width: (B, T, 1) -> (B, T, width)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.where = WavelengthEncoding(config.frequencies)
+        self.first = nn.Linear(4 + self.where.size, 2 * config.width)
+        self.last = nn.Linear(2 * config.width, config.width)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Embed (B, T, 1) tokens."""
+        x = _channels(tokens.value, tokens.error, tokens.observed)
+        code = self.where(tokens.wavelength[..., 0], tokens.width[..., 0])
+        with torch.autocast(x.device.type, enabled=False):
+            h = self.first(torch.cat((x, code), -1).float())
+        return self.last(nn.functional.gelu(h))
+
+
+class LabelEmbedding(nn.Module):
+    """Scalar kinds with their errors: (B, L, 1) -> (B, L, width)."""
+
+    def __init__(self, config: ModelConfig, kinds: int) -> None:
+        super().__init__()
+        # Scaled labels run over about -4 to 4; the highest frequency resolves 0.001 in ln(1+z).
+        self.value = FourierEncoding(config.frequencies, 0.05, 40.0)
+        self.kind = nn.Embedding(kinds, 2 * config.width)
+        self.first = nn.Linear(self.value.size + 3, 2 * config.width)
+        self.last = nn.Linear(2 * config.width, config.width)
+
+    def forward(self, tokens: TokenBatch) -> Tensor:
+        """Embed (B, L, 1) tokens."""
+        value, error = tokens.value[..., 0], tokens.error[..., 0]
+        known = (error > 0).to(value.dtype)
+        log_error = torch.where(error > 0, error.clamp(min=1e-6).log() + 3.0, 0.0) / 3.0
+        extra = torch.stack((value, log_error, known), -1)
+        with torch.autocast(value.device.type, enabled=False):
+            h = self.first(torch.cat((self.value(value), extra), -1)) + self.kind(tokens.kind)
+        return self.last(nn.functional.gelu(h))
+
+
+class ObjectEmbedding(nn.Module):
+    """One token that every object has: its flux scale, and a place to gather. (B, 1, width)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, config.width)
+        self.last = nn.Linear(config.width, config.width)
+
+    def forward(self, context: Context) -> Tensor:
+        """Embed the (B,) scales."""
+        seen = context.has_scale.float()
+        x = torch.stack((0.2 * context.log_scale * seen, seen, torch.ones_like(seen)), -1)
+        with torch.autocast(x.device.type, enabled=False):
+            h = self.first(x.float())
+        return self.last(nn.functional.gelu(h)).unsqueeze(1)

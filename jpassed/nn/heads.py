@@ -1,0 +1,136 @@
+"""Heads: from a request's vector to the parameters of its posterior, and its log score.
+
+Every head works in scaled units (see `jpassed.tokens.scaling`), takes the label's own error into
+account, and runs in float32.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from jpassed.nn.config import ModelConfig
+
+__all__ = ["BinnedHead", "GaussianHead", "MixtureHead", "make_head"]
+
+LOG_SIGMA_FLOOR = -10.0
+"""Guards exp() against underflow only: 4.5e-5 in scaled units, far below any precision reached."""
+
+
+class KindLinear(nn.Module):
+    """One linear layer per kind: (B, R, D) with kinds (R,) -> (B, R, out)."""
+
+    def __init__(self, kinds: int, width: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(kinds, width, out) * (0.5 / math.sqrt(width)))
+        self.bias = nn.Parameter(torch.zeros(kinds, out))
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        """Apply each request's own layer."""
+        y = torch.bmm(x.float().transpose(0, 1), self.weight[kind])
+        return y.transpose(0, 1) + self.bias[kind]
+
+
+class GaussianHead(nn.Module):
+    """The published form: mean and log variance (Leung & Bovy 2024, MNRAS 527, 1494).
+
+    L = (y - mu)^2 / (2 s^2) + 1/2 log s^2, s^2 = s_pred^2 + s_true^2.
+    """
+
+    form = "gaussian"
+
+    def __init__(self, config: ModelConfig, kinds: int) -> None:
+        super().__init__()
+        self.linear = KindLinear(kinds, config.width, 2)
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        """(B, R, D), (R,) -> (B, R, 2): mean and log variance."""
+        return self.linear(x, kind)
+
+    @staticmethod
+    def loss(parameters: Tensor, target: Tensor, error: Tensor) -> Tensor:
+        """The published loss, without its constant 1/2 log(2 pi). (B, R)."""
+        mean, log_variance = parameters.unbind(-1)
+        variance = log_variance.clamp(min=2 * LOG_SIGMA_FLOOR).exp() + error.square()
+        return (target - mean).square() / (2 * variance) + 0.5 * variance.log()
+
+
+class MixtureHead(nn.Module):
+    """A mixture of K Gaussians; the label's error adds to every component's variance."""
+
+    form = "mixture"
+
+    def __init__(self, config: ModelConfig, kinds: int) -> None:
+        super().__init__()
+        self.components = config.components
+        self.linear = KindLinear(kinds, config.width, 3 * config.components)
+        with torch.no_grad():
+            spread = torch.linspace(-1.5, 1.5, config.components)
+            self.linear.bias[:, config.components : 2 * config.components] = spread
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        """(B, R, D), (R,) -> (B, R, 3 K): logits, means, log sigmas."""
+        return self.linear(x, kind)
+
+    @staticmethod
+    def split(parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Log weights, means and log sigmas, each (..., K)."""
+        # At least float32: half precision is too coarse, double is kept.
+        precise = parameters.to(torch.promote_types(parameters.dtype, torch.float32))
+        logit, mean, log_sigma = precise.chunk(3, -1)
+        return logit.log_softmax(-1), mean, log_sigma.clamp(min=LOG_SIGMA_FLOOR)
+
+    @classmethod
+    def loss(cls, parameters: Tensor, target: Tensor, error: Tensor) -> Tensor:
+        """Negative log density less its constant 1/2 log(2 pi), as the published loss. (B, R)."""
+        log_weight, mean, log_sigma = cls.split(parameters)
+        variance = (2 * log_sigma).exp() + error.square().unsqueeze(-1)
+        chi2 = (target.unsqueeze(-1) - mean).square() / variance
+        return -torch.logsumexp(log_weight - 0.5 * chi2 - 0.5 * variance.log(), -1)
+
+
+class BinnedHead(nn.Module):
+    """Probabilities of fine bins in ln(1+z), trained on a softened target.
+
+    The target is a Gaussian of half a bin (and the label's own error) integrated over the bins:
+    neighbouring bins learn from each other, and the mean is finer than a bin.
+    """
+
+    form = "binned"
+    edges: Tensor
+
+    def __init__(self, config: ModelConfig, loc: float, width: float) -> None:
+        super().__init__()
+        top = math.log1p(config.redshift_max)
+        bins = math.ceil(top / config.redshift_bin)
+        edges = torch.arange(bins + 1, dtype=torch.float64) * config.redshift_bin
+        self.register_buffer("edges", edges.float(), persistent=False)
+        self.loc, self.scale, self.step = loc, width, config.redshift_bin
+        self.up = nn.Linear(config.width, 2 * config.width)
+        self.last = nn.Linear(2 * config.width, bins)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D) -> (B, bins) logits in float32."""
+        return self.last(nn.functional.gelu(self.up(x))).float()
+
+    def loss(self, logits: Tensor, target: Tensor, error: Tensor) -> Tensor:
+        """Cross entropy with the softened target, in nats relative to a density in scaled units.
+
+        (B, bins), (B,), (B,) -> (B,). Constant offsets make it comparable to the other heads:
+        the log density of a bin is log(p / bin width).
+        """
+        x = (target * self.scale + self.loc).unsqueeze(-1)
+        soft = torch.hypot(error * self.scale, torch.full_like(error, 0.5 * self.step))
+        z = (self.edges - x) / soft.unsqueeze(-1)
+        cumulative = 0.5 * (1.0 + torch.erf(z / math.sqrt(2.0)))
+        share = cumulative.diff(dim=-1)
+        share = share / share.sum(-1, keepdim=True).clamp(min=1e-12)
+        entropy = -(share * logits.log_softmax(-1)).sum(-1)
+        return entropy + math.log(self.step / self.scale) - 0.5 * math.log(2 * math.pi)
+
+
+def make_head(form: str, config: ModelConfig, kinds: int) -> GaussianHead | MixtureHead:
+    """The head for scalar supports."""
+    return GaussianHead(config, kinds) if form == "gaussian" else MixtureHead(config, kinds)

@@ -1,0 +1,5 @@
+"""Training objectives, one a file."""
+
+from jpassed.objectives.request_nll import request_nll
+
+__all__ = ["request_nll"]
