@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -85,12 +86,17 @@ def parse_unit(unit: Any) -> Any:
         if plain in _MAGNITUDE_NAMES:
             return "abmag"
         try:
-            unit = u.Unit(unit)
+            with warnings.catch_warnings():
+                # "erg/s/cm2/Hz" is read as it is meant; its slashes are no concern of ours.
+                warnings.simplefilter("ignore", u.UnitsWarning)
+                unit = u.Unit(unit)
         except (ValueError, TypeError) as exc:
             raise InputError(
                 f"cannot read {unit!r} as a flux unit; expected for example 'uJy', 'nanomaggy', "
                 "'mag(AB)', 'erg / (s cm2 Hz)' or 'erg / (s cm2 Angstrom)'"
             ) from exc
+    if isinstance(unit, u.Quantity) and unit.isscalar:  # 1e-19 * erg / (s cm2 Angstrom)
+        unit = u.Unit(unit)
     if not isinstance(unit, (u.UnitBase, u.function.FunctionUnitBase)):
         _refuse(unit)
     if isinstance(unit, u.UnrecognizedUnit):
@@ -106,6 +112,9 @@ def parse_unit(unit: Any) -> Any:
         return "abmag"
     if str(unit).lower() in _NANOMAGGY_NAMES:
         return "nanomaggy"
+    if unit.is_equivalent(u.erg / u.s / u.cm**2 / u.A):
+        # Tables write A for Å, which astropy reads as ampere; there is no such flux.
+        return unit * u.A / u.AA
     return unit
 
 
