@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from jpassed.exceptions import InputError
 from jpassed.simulator.dust import calzetti, drude_2175
-from jpassed.simulator.priors import Randoms
+from jpassed.simulator.priors import KINDS, Randoms
 
 __all__ = ["DustTerms", "TemplateError"]
 
@@ -51,10 +53,16 @@ class DustTerms:
 
 
 class TemplateError:
-    """Smooth random factors exp(g) on the stellar spectra.
+    """Random factors exp(g) on the stellar spectra, for what libraries and histories lack.
 
     A Gaussian process in ln(wavelength) with two lengths, as a sum of Gaussian bumps one length
-    apart, normalised to unit variance; it stands for what the libraries and histories lack.
+    apart, normalised to unit variance, and the named modes of ``abundance_modes.csv``, whose mean
+    and scatter depend on the kind of galaxy.
+
+    Parameters
+    ----------
+    settings : dict
+        Section ``template_error`` of the priors.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -63,14 +71,24 @@ class TemplateError:
         # Narrow structure only where bands are narrow, in the rest frame.
         self._short = np.arange(np.log(1800.0), np.log(11000.0), short)
         self._long = np.arange(np.log(600.0), np.log(60000.0), long)
+        resource = files("jpassed.simulator") / "data" / "abundance_modes.csv"
+        rows = [r.split(",") for r in resource.read_text().splitlines() if r and r[0] != "#"][1:]
+        self.modes: dict[str, list[list[float]]] = {}
+        for mode, *values in rows:
+            self.modes.setdefault(mode, []).append([float(v) for v in values])
+        if set(settings["modes"]) != set(self.modes):
+            raise InputError(
+                f"the priors' template_error.modes are {sorted(settings['modes'])}; expected "
+                f"{sorted(self.modes)}"
+            )
 
     @property
     def size(self) -> int:
-        """Number of modes."""
-        return len(self._short) + len(self._long)
+        """Number of functions."""
+        return len(self._short) + len(self._long) + len(self.modes)
 
     def functions(self, wave: FloatArray) -> FloatArray:
-        """(modes, P): unit-variance modes times the wavelength-dependent amplitude."""
+        """(size, P): ln of the factor of each function at unit deviate."""
         wave = np.asarray(wave, dtype=np.float64)
         log = np.log(wave)
         # amplitude against wavelength: log-linear from 2000 Å to 4000 Å and 9000 Å to 2 micron
@@ -82,10 +100,22 @@ class TemplateError:
             own = self.settings[key]
             bumps = np.exp(-0.5 * ((log[None, :] - knots[:, None]) / own["length"]) ** 2)
             # sqrt(pi) is the summed square of bumps one length apart, away from the ends
-            parts.append(own["rms"] * bumps / np.pi**0.25)
-        return np.concatenate(parts, axis=0) * grow
+            parts.append(own["rms"] * bumps / np.pi**0.25 * grow)
+        for bumps_of_mode in self.modes.values():
+            total = np.zeros_like(wave)
+            for centre, sigma, amplitude in bumps_of_mode:
+                total += amplitude * np.exp(-0.5 * ((wave - centre) / sigma) ** 2)
+            parts.append(total[None, :])
+        return np.concatenate(parts, axis=0)
 
-    def coefficients(self, random: Randoms) -> Tensor:
-        """(N, modes) normal deviates times an amplitude of each galaxy."""
+    def coefficients(self, random: Randoms, kind: Tensor) -> Tensor:
+        """(N, size): deviates times an amplitude of each galaxy, and the modes by kind (N,)."""
         amplitude = torch.exp(self.settings["spread"] * random.normal())
-        return amplitude[:, None] * random.normal(self.size)
+        smooth = amplitude[:, None] * random.normal(self.size - len(self.modes))
+        named = []
+        for mode in self.modes:
+            table = torch.tensor(
+                [self.settings["modes"][mode][name] for name in KINDS], device=kind.device
+            )
+            named.append(table[kind, 0] + table[kind, 1] * random.normal())
+        return torch.cat([smooth, torch.stack(named, dim=1)], dim=1)

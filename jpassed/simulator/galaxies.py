@@ -245,7 +245,7 @@ class GalaxySimulator:
         deviates = random.normal(3, len(self.lines.groups))
         count = len(self.synthesis.libraries)
         library = (random.uniform() * count).long().clamp(max=count - 1)
-        template = self.template.coefficients(random)
+        template = self.template.coefficients(random, p["kind"])
         excitation = random.normal()
 
         # Sort by library and metallicity interval: one matrix product for each group.

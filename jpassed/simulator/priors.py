@@ -19,7 +19,8 @@ __all__ = ["KINDS", "PopulationTable", "Randoms", "load_priors", "physical_param
 
 FloatArray = NDArray[np.float64]
 
-KINDS = ("quiescent", "green", "psb", "forming")
+KINDS = ("quiescent", "green", "psb", "starburst", "forming")
+"""Kinds of galaxies: indices of `GalaxySample.kind`."""
 SECTIONS = (
     "universe", "redshift", "magnitude", "luminosity_function", "k_correction", "mass_to_light",
     "balance", "kinds", "history", "modulation", "burst", "quench", "metallicity", "gas",
@@ -223,6 +224,7 @@ def physical_parameters(
     out["kind"] = kind = _kinds(priors, random.uniform(), red)
     forming, quiescent = kind == KINDS.index("forming"), kind == KINDS.index("quiescent")
     green, psb = kind == KINDS.index("green"), kind == KINDS.index("psb")
+    starburst = kind == KINDS.index("starburst")
     high = ((log_mass - 8.0) / 3.0).clamp(0.0, 1.0)
 
     # --- history
@@ -243,7 +245,7 @@ def physical_parameters(
     out["t0"] = t0 * age
     out["tau"] = (out["t0"] / torch.exp(log_x)).clamp(*history["tau_limits"])
     out["modulation"] = _modulation(priors, random, psb)
-    _bursts(priors, random, out, forming, psb, high)
+    _bursts(priors, random, out, high)
     limit = out["t0"] * 1e9
     out["burst_start"] = torch.minimum(out["burst_start"], 0.95 * limit)
     out["burst_stop"] = torch.minimum(out["burst_stop"], 0.5 * out["burst_start"])
@@ -257,6 +259,8 @@ def physical_parameters(
     out["logz"] = (
         np.log10(0.02) + median + scatter * deviate + torch.where(passive, metal["shift"], 0.0)
     )
+    poor = torch.where(starburst, metal["starburst_shift"], 0.0)
+    out["logz"] = out["logz"] + poor
     gas = priors["gas"]
     oxygen = gas["z0"] - gas["gamma"] / gas["beta"] * torch.log10(
         1.0 + 10.0 ** (-gas["beta"] * (log_mass - gas["log_m0"]))
@@ -264,16 +268,17 @@ def physical_parameters(
     # gas and stars of one galaxy are metal-rich together
     mixed = 0.4 * deviate + 0.9 * random.normal()
     out["gas_logz"] = oxygen - 8.69 + gas["evolution"] * z + gas["scatter"] * mixed
+    out["gas_logz"] = out["gas_logz"] + poor
     ion = priors["ionisation"]
     out["logu"] = ion["offset"] + ion["slope"] * out["gas_logz"] + ion["scatter"] * random.normal()
 
-    _dust(priors, random, out, log_mass, forming, green)
+    _dust(priors, random, out, log_mass, forming | starburst, green)
 
     # --- photons and nuclei
     photons = priors["photons"]
     mean, spread = photons["hii"]
     out["hii_share"] = (10.0 ** (mean + spread * random.normal())).clamp(max=1.0)
-    rich = (random.uniform() < photons["old_gas_share"]) | forming | green
+    rich = (random.uniform() < photons["old_gas_share"]) | forming | green | starburst
     deviate = random.normal()
     with_gas = photons["old"][0] + photons["old"][1] * deviate
     little = photons["old_little"][0] + photons["old_little"][1] * deviate
@@ -321,35 +326,31 @@ def _modulation(priors: dict[str, Any], random: Randoms, psb: Tensor) -> Tensor:
     return 10.0 ** (log_factor - recent * depth[:, None])
 
 
-def _bursts(
-    priors: dict[str, Any],
-    random: Randoms,
-    out: dict[str, Tensor],
-    forming: Tensor,
-    psb: Tensor,
-    high: Tensor,
-) -> None:
-    burst = priors["burst"]
+def _bursts(priors: dict[str, Any], random: Randoms, out: dict[str, Tensor], high: Tensor) -> None:
+    """Recent bursts by kind; `high` runs from 0 at 1e8 to 1 at 1e11 M_sun."""
+    burst, kind = priors["burst"], out["kind"]
     u = [random.uniform() for _ in range(4)]
-
-    def between(limits: list[float], x: Tensor) -> Tensor:
-        return limits[0] + (limits[1] - limits[0]) * x
-
-    active, passive = burst["forming"], burst["quiescent"]
-    p_active = between(active["probability"], high)
-    p_passive = between(passive["probability"], high)
-    share = torch.where(
-        forming, between(active["share"], u[1] ** (1.0 + high)), between(passive["share"], u[1])
-    )
-    start = torch.where(forming, between(active["start"], u[2]), between(passive["start"], u[2]))
-    happened = u[0] < torch.where(forming, p_active, p_passive)
-    share = torch.where(psb, between(burst["psb"]["share"], u[1]), share)
-    start = 10.0 ** torch.where(psb, between(burst["psb"]["start"], u[2]), start)
+    share, start = torch.zeros_like(high), torch.zeros_like(high)
+    probability = torch.ones_like(high)
+    for name in KINDS:
+        own = burst[{"green": "quiescent"}.get(name, name)]
+        here = kind == KINDS.index(name)
+        # strong bursts are for dwarfs
+        v = u[1] ** (1.0 + 2.0 * high) if name in ("forming", "starburst") else u[1]
+        share = torch.where(here, own["share"][0] + v * (own["share"][1] - own["share"][0]), share)
+        start = torch.where(
+            here, own["start"][0] + u[2] * (own["start"][1] - own["start"][0]), start
+        )
+        if "probability" in own:
+            low, top = own["probability"]
+            probability = torch.where(here, low + high * (top - low), probability)
+    start = 10.0**start
     # length: log-uniform from 5 Myr to twice the time since its start; longer ones still go on
     length = 5e6 * (2.0 * start / 5e6).clamp(min=1.0) ** u[3]
     stop = (start - length).clamp(min=0.0)
-    stop = torch.where(psb, torch.maximum(stop, 0.4 * start), stop)
-    out["burst_share"] = torch.where(happened | psb, 10.0**share, 0.0)
+    stop = torch.where(kind == KINDS.index("psb"), torch.maximum(stop, 0.4 * start), stop)
+    stop = torch.where(kind == KINDS.index("starburst"), torch.zeros_like(stop), stop)
+    out["burst_share"] = torch.where(u[0] < probability, 10.0**share, 0.0)
     out["burst_start"], out["burst_stop"] = start.clamp(min=5.1e6), stop
 
 
@@ -368,7 +369,9 @@ def _dust(
     usual = torch.where(dusty, random.uniform(*dust["dusty"]), usual)
     little = -dust["quiescent"] * torch.log(random.uniform(1e-6, 1.0))
     av = torch.where(forming, usual, little)
-    out["av"] = torch.where(green, random.uniform(*dust["green"]), av).clamp(0.0, dust["maximum"])
+    low, top = dust["green"]
+    reddened = low + (top - low) * random.uniform() ** 1.7
+    out["av"] = torch.where(green, reddened, av).clamp(0.0, dust["maximum"])
     ratio = dust["young_ratio"] * torch.exp(dust["young_scatter"] * random.normal())
     floor = -dust["young_floor"] * torch.log(random.uniform(1e-6, 1.0))
     out["av_young"] = (out["av"] * ratio + floor).clamp(max=dust["young_maximum"])
