@@ -117,9 +117,7 @@ REQUESTED = ("flux:s1", "z", "logmstar", "ew_halpha", "flux:p2", "tau")
 
 
 @torch.no_grad()
-def predict(
-    model: SEDModel, context: Context, names: tuple[str, ...] = REQUESTED
-) -> Prediction:
+def predict(model: SEDModel, context: Context, names: tuple[str, ...] = REQUESTED) -> Prediction:
     """The model's answer to `names`."""
     return model(context, build_requests(names, VOCABULARY, PASSBANDS))
 
