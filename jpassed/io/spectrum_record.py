@@ -43,7 +43,8 @@ class SpectrumRecord:
         Name of the object.
     metadata : dict
         What the file says: `z`, `zwarning`, `class`, `subclass`, `ra`, `dec` (degrees),
-        `spectroflux` (pipeline synthetic ugriz, nanomaggy), `ebv`, `survey`, `file`, `frame`.
+        `spectroflux` (pipeline synthetic ugriz, nanomaggy), `ebv` (of the map of
+        Schlegel, Finkbeiner & Davis 1998), `survey`, `file`, `frame`.
         Keys are absent where the file does not say.
 
     Raises

@@ -27,6 +27,10 @@ __all__ = ["gather_records", "jspectra"]
 
 logger = logging.getLogger(__name__)
 
+SFD_SCALE = 0.86
+"""E(B-V) over that of Schlegel, Finkbeiner & Davis (1998) (Schlafly & Finkbeiner 2011, ApJ 737,
+103), for the curve of Fitzpatrick (1999)."""
+
 DEFAULT_SCALE_BAND = "rSDSS"
 """The band of a total magnitude that is given as a bare number."""
 
@@ -58,9 +62,10 @@ def jspectra(
         measured on the spectrum that is used: dereddened if `ebv` is given.
     ebv : number, array or "metadata", optional
         Galactic E(B-V) of each object. The spectra of SDSS, BOSS and DESI are not corrected for
-        Galactic extinction; jpassed's fluxes are. ``"metadata"`` takes what the file says (BOSS:
-        from EXTINCTION; DESI: EBV). Objects without one (NaN) are not corrected.
-        The curve is that of Fitzpatrick (1999), applied pixel by pixel.
+        Galactic extinction; jpassed's fluxes are. The curve is that of Fitzpatrick (1999),
+        R_V = 3.1, applied pixel by pixel. ``"metadata"`` takes what the file says (BOSS: from
+        EXTINCTION; DESI: EBV), which is the map of Schlegel, Finkbeiner & Davis (1998), times
+        0.86 (Schlafly & Finkbeiner 2011). Objects without one (NaN) are not corrected.
     medium : {"vacuum", "air"}
         Of the wavelengths of `specutils.Spectrum` objects and of files read through specutils.
     min_coverage, max_gap : float
@@ -189,7 +194,8 @@ def _galactic_excess(ebv: Any, records: Sequence[SpectrumRecord]) -> Array | Non
     if isinstance(ebv, str):
         if ebv != "metadata":
             raise InputError(f"ebv must be numbers or 'metadata', got {ebv!r}")
-        values = np.array([record.metadata.get("ebv", np.nan) for record in records], dtype=float)
+        listed = [record.metadata.get("ebv", np.nan) for record in records]
+        values = SFD_SCALE * np.array(listed, dtype=np.float64)
     else:
         values = _per_object(ebv, len(records), "ebv")
     missing = int(np.isnan(values).sum())
