@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from jpassed.posteriors.binned import Binned
+from jpassed.posteriors.calibration import Recalibrated, Recalibration
 from jpassed.posteriors.distribution import Distribution
 from jpassed.posteriors.mixture import Gaussian, GaussianMixture
 from jpassed.posteriors.posterior import Posterior
 from jpassed.posteriors.transforms import Transform
 
-__all__ = ["Binned", "Distribution", "Gaussian", "GaussianMixture", "Posterior", "Transform"]
+__all__ = [
+    "Binned",
+    "Distribution",
+    "Gaussian",
+    "GaussianMixture",
+    "Posterior",
+    "Recalibrated",
+    "Recalibration",
+    "Transform",
+]

@@ -199,7 +199,7 @@ class Distribution(ABC):
         if levels.ndim > 1 or not np.all((levels > 0) & (levels < 1)):
             raise InputError(f"quantiles must be one number or a list within (0, 1), got {q!r}")
         wide = np.broadcast_to(np.atleast_1d(levels), (len(self), levels.size))
-        out = self._inverse(wide)
+        out = self.values_at(wide)
         return out[:, 0] if levels.ndim == 0 else out
 
     def median(self) -> FloatArray:
@@ -215,7 +215,7 @@ class Distribution(ABC):
             return self.transform.inverse(self._draw(n, draw))
         # Within (0, 1): a draw of exactly 0 would be -inf for distributions without end.
         uniform = draw.uniform(np.finfo(float).eps, 1.0, (len(self), n))
-        return self._inverse(uniform)
+        return self.values_at(uniform)
 
     def mean(self) -> FloatArray:
         """Mean in physical units, (N,)."""
@@ -286,7 +286,8 @@ class Distribution(ABC):
             self._edges = below, above - below, low, high
         return self._edges
 
-    def _inverse(self, levels: FloatArray) -> FloatArray:
+    def values_at(self, levels: FloatArray) -> FloatArray:
+        """Quantiles at levels (N, Q) that differ from object to object, (N, Q)."""
         if not self.truncated:
             return self.transform.inverse(self._quantile(levels))
         below, mass, _, _ = self._bounds()
