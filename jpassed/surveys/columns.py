@@ -203,5 +203,6 @@ def _from_text(raw: NDArray[Any], name: str) -> NDArray[np.float64]:
             out = np.full((raw.size, first), np.nan)
             out[~blank] = numbers
             return out[:, 0] if first == 1 else out
-    return _from_objects(np.array([None if b else t for b, t in zip(blank, raw, strict=True)],
-                                  dtype=object), name)
+    return _from_objects(
+        np.array([None if b else t for b, t in zip(blank, raw, strict=True)], dtype=object), name
+    )

@@ -208,9 +208,7 @@ def _to_unit(
         factor = float(unit.to(wanted))
     except (u.UnitConversionError, AttributeError, TypeError):
         expected = f"log10 without a unit, or {linear}" if linear else kind.unit or "no unit"
-        raise InputError(
-            f"column {column!r} is in {unit}; {kind.name} needs {expected}"
-        ) from None
+        raise InputError(f"column {column!r} is in {unit}; {kind.name} needs {expected}") from None
     return value * factor, factor
 
 

@@ -282,7 +282,7 @@ def match_rules(rules: Sequence[ColumnRule], reader: TableReader) -> MatchResult
     used: set[str] = set()
     for rule in rules:
         if rule.exact:
-            families, bare = [_match_exact(rule, reader)], []
+            families, bare = [_match_exact(rule, reader)], list[str]()
         else:
             index = ColumnIndex(reader.names, rule.prefixes, rule.exclude)
             if not _applies(rule, index):
@@ -301,40 +301,24 @@ def match_rules(rules: Sequence[ColumnRule], reader: TableReader) -> MatchResult
             messages.append(
                 f"{rule.survey}: using {kept!r} and its like, not {', '.join(map(repr, others))}"
             )
-    kept_matches = _one_per_band(matches, reader, messages)
+    kept_matches = _one_per_band(matches, messages)
     left = tuple(name for name in dict.fromkeys(without) if name not in used)
     return MatchResult(tuple(kept_matches), left, tuple(messages))
 
 
-def is_magnitude(match: Match, reader: TableReader) -> bool:
-    """Whether the value column of a match holds magnitudes."""
-    from astropy import units as u
-
-    unit = reader.unit(match.value)
-    if isinstance(unit, u.MagUnit) or str(unit).lower().startswith("mag"):
-        return True
-    return unit is None and match.rule.unit is not None and match.rule.unit.startswith("mag")
-
-
-def _one_per_band(matches: list[Match], reader: TableReader, messages: list[str]) -> list[Match]:
+def _one_per_band(matches: list[Match], messages: list[str]) -> list[Match]:
+    """The match of the highest priority for each band; equal ones are an error."""
     chosen: dict[str, Match] = {}
     for match in matches:
         other = chosen.get(match.band)
         if other is None:
             chosen[match.band] = match
             continue
-        first, second = is_magnitude(other, reader), is_magnitude(match, reader)
-        if match.value == other.value or match.rule.priority != other.rule.priority:
-            winner = match if match.rule.priority > other.rule.priority else other
-        elif first != second:
-            # Fluxes keep negative measurements, which magnitudes cannot hold.
-            winner = match if first else other
-        else:
+        if match.value != other.value and match.rule.priority == other.rule.priority:
             raise _duplicate(match.band, other.value, match.value)
-        chosen[match.band] = winner
+        winner = match if match.rule.priority > other.rule.priority else other
         loser = other if winner is match else match
+        chosen[match.band] = winner
         if loser.value != winner.value:
-            messages.append(
-                f"{match.band}: using column {winner.value!r}, not {loser.value!r}"
-            )
+            messages.append(f"{match.band}: using column {winner.value!r}, not {loser.value!r}")
     return list(chosen.values())

@@ -75,7 +75,7 @@ class Photometry:
     @property
     def bad_rows(self) -> NDArray[np.bool_]:
         """Rows without any observed band, shape (N,)."""
-        return ~self.observed.any(axis=1)
+        return np.asarray(~self.observed.any(axis=1))
 
     @property
     def n_observed(self) -> NDArray[np.int64]:

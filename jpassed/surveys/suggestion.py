@@ -37,7 +37,7 @@ _LETTERS = {
     **{f"w{k}": f"wise_w{k}" for k in range(1, 5)},
     **{"fuv": "galex_fuv", "nuv": "galex_nuv"},
 }
-_WORDS = re.compile(r"mag|magnitude|flux|auto|model|petro|aper|kron|total|iso|psf|cor|ab|obs|the|f|m")
+_WORDS = re.compile(r"magnitude|mag|flux|auto|model|petro|aper|kron|total|iso|psf|cor|ab|obs|f|m")
 
 
 def _error_of(name: str, lower: dict[str, str]) -> tuple[str, str] | None:
@@ -109,10 +109,7 @@ def suggest_map(reader: TableReader) -> str:
         lines.append(f"  {band}: {{{kind}: {_quoted(name)}, {pair[1]}: {_quoted(pair[0])}{tail}}}")
     if not lines:
         first = [name for name in reader.names if reader.width(name) == 1][:2]
-        value, error = (first + ["FLUX_COLUMN", "ERROR_COLUMN"])[:2] if len(first) == 2 else (
-            "FLUX_COLUMN",
-            "ERROR_COLUMN",
-        )
+        value, error = first if len(first) == 2 else ("FLUX_COLUMN", "ERROR_COLUMN")
         lines = [f"  J0660: {{flux: {_quoted(value)}, error: {_quoted(error)}, unit: uJy}}"]
     return "bands:\n" + "\n".join(lines)
 

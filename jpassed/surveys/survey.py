@@ -17,9 +17,10 @@ from jpassed.surveys.columns import ColumnIndex
 from jpassed.surveys.conversion import read_band
 from jpassed.surveys.matching import MatchResult, TableReader, match_rules
 from jpassed.surveys.photometry import Photometry
-from jpassed.surveys.rules import (
+from jpassed.surveys.rules import ColumnRule
+from jpassed.surveys.suggestion import unrecognised
+from jpassed.surveys.survey_file import (
     SHARED_KEYS,
-    ColumnRule,
     as_number,
     as_texts,
     check_keys,
@@ -27,7 +28,6 @@ from jpassed.surveys.rules import (
     pattern_rule,
     single_rule,
 )
-from jpassed.surveys.suggestion import unrecognised
 
 __all__ = ["Survey", "detect_survey", "list_surveys", "load_survey", "read_photometry"]
 
@@ -150,15 +150,15 @@ class Survey:
         )
 
 
-def parse_survey(block: Any, name: str) -> Survey:
-    """A `Survey` from the content of its YAML file.
+def parse_survey(block: Any, name: str, source: str | None = None) -> Survey:
+    """A `Survey` from the content of its YAML file; `source` names the file in messages.
 
     Raises
     ------
     InputError
         With the place and the valid keys, if the content is not one of a survey file.
     """
-    where = f"survey file {name!r}"
+    where = f"survey file {source or name!r}"
     found = check_keys(block, _SURVEY_KEYS, where)
     if not ({"bands", "photometry", "include"} & set(found)):
         raise InputError(
@@ -183,7 +183,8 @@ def parse_survey(block: Any, name: str) -> Survey:
         rules.append(pattern_rule(title, item, shared, f"{where}, photometry[{k}]"))
     for other in as_texts(found.get("include"), f"{where}, include"):
         if other not in list_surveys():
-            raise InputError(f"{where}, include: {UnknownNameError('survey', other, list_surveys())}")
+            reason = UnknownNameError("survey", other, list_surveys())
+            raise InputError(f"{where}, include: {reason}")
         rules += _embedded(other).rules
     context = check_context(found.get("context", {}), where)
     requires = as_texts(found.get("requires"), f"{where}, requires")
@@ -268,10 +269,10 @@ def load_survey(name: str | Path) -> Survey:
         try:
             content = path.read_text("utf-8")
         except FileNotFoundError:
-            raise FileError(f"survey file {text!r} does not exist") from None
+            raise FileError(f"survey file {text} does not exist") from None
         except (OSError, UnicodeDecodeError) as exc:
-            raise FileError(f"survey file {text!r} cannot be read: {exc}") from None
-        return parse_survey(_read_yaml(content, f"survey file {text!r}"), path.stem)
+            raise FileError(f"survey file {text} cannot be read: {exc}") from None
+        return parse_survey(_read_yaml(content, f"survey file {text}"), path.stem, text)
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if len(parts) > 1:
         return _merge([load_survey(part) for part in parts])

@@ -1,0 +1,254 @@
+"""FITS tables: choosing the HDU, and header cards that other programs read.
+
+astropy keeps descriptions and UCDs in a comment of its own. STILTS and TOPCAT read ``TCOMMn`` and
+``TUCDn``, which astropy in turn leaves in the table's meta under numbers that no longer fit once
+a column has moved. Here they are written as cards, and moved back to the columns on reading.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jpassed.exceptions import FileError, InputError
+from jpassed.io.native_columns import quantity_table, refuse_duplicates
+from jpassed.io.texts import as_json, one_line
+
+__all__ = ["META_CARD", "read_fits", "write_fits"]
+
+META_CARD = "JPMETA"
+"""Card with the entries of the table's meta that FITS has no card for, as JSON."""
+
+_CARDS = {
+    "TCOMM": "description",
+    "TUCD": "ucd",
+    "TUTYP": "utype",
+    # time coordinates; kept under their own name
+    "TCTYP": "TCTYP",
+    "TCUNI": "TCUNI",
+    "TRPOS": "TRPOS",
+}
+"""Numbered cards to what they are called in a column's info or ``info.meta``."""
+
+_STALE = re.compile(rf"^({'|'.join(_CARDS)})\d+$")
+_NATIVE_KEY = re.compile(r"^[A-Z0-9_-]{1,8}$")
+
+
+def read_fits(content: bytes, path: Path, part: str | None) -> Any:
+    """Read one table of a FITS file.
+
+    Parameters
+    ----------
+    content : bytes
+        The file, unpacked.
+    path : Path
+        For messages.
+    part : str or None
+        EXTNAME or number of the HDU; needed only where several hold a table.
+
+    Returns
+    -------
+    astropy.table.Table
+        With descriptions and UCDs (``info.meta["ucd"]``) on the columns.
+
+    Raises
+    ------
+    FileError
+        If it is not FITS, truncated, or has no table or several.
+    InputError
+        If column names occur twice.
+    """
+    from astropy.io import fits
+    from astropy.table import Table
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with fits.open(BytesIO(content), memmap=False) as hdus:
+                hdu = _choose(list(hdus), path, part)
+                names = [str(name) for name in hdu.columns.names]
+                refuse_duplicates(names, path)
+                if any("truncated" in str(w.message) for w in caught):
+                    raise FileError(f"{path} is truncated: the file is shorter than it says")
+                cards = {
+                    (key, k): hdu.header.get(f"{prefix}{k}")
+                    for prefix, key in _CARDS.items()
+                    for k in range(1, len(names) + 1)
+                }
+                packed = hdu.header.get(META_CARD)
+                table = Table.read(hdu)
+    except (FileError, InputError):
+        raise
+    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as exc:
+        raise FileError(f"{path} is not a FITS table, or it is damaged: {one_line(exc)}") from exc
+    _restore_meta(table, packed)
+    for (key, k), text in cards.items():
+        if isinstance(text, str) and text and names[k - 1] in table.colnames:
+            info = table[names[k - 1]].info
+            if key == "description":
+                info.description = info.description or text
+            else:
+                info.meta = {**(info.meta or {}), key: text}
+    return table
+
+
+def _choose(hdus: list[Any], path: Path, part: str | None) -> Any:
+    from astropy.io import fits
+
+    tables = [k for k, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
+    listed = ", ".join(f"{k} {hdus[k].name!r} ({len(hdus[k].columns)} columns)" for k in tables)
+    if not tables:
+        kinds = ", ".join(type(hdu).__name__ for hdu in hdus) or "nothing"
+        raise FileError(f"{path} has no table; it holds {kinds}")
+    if part is None:
+        if len(tables) > 1:
+            raise FileError(
+                f"{path} has {len(tables)} tables: HDU {listed}; choose one as "
+                f"{path.name}#{tables[0]} or by its name"
+            )
+        return hdus[tables[0]]
+    for k in tables:
+        if part == str(k) or part.lower() == hdus[k].name.lower():
+            return hdus[k]
+    raise FileError(f"{path} has no table {part!r}; its tables are HDU {listed}")
+
+
+def _restore_meta(table: Any, packed: Any) -> None:
+    for key in [key for key in table.meta if _STALE.match(str(key))]:
+        del table.meta[key]
+    table.meta.pop(META_CARD, None)
+    if not isinstance(packed, str):
+        return
+    try:
+        entries = json.loads(packed)
+    except ValueError:
+        table.meta[META_CARD] = packed
+        return
+    shown = {key.lower() for key in entries}
+    for key in [key for key in table.meta if str(key).lower() in shown]:
+        del table.meta[key]
+    table.meta.update(entries)
+
+
+def write_fits(table: Any, path: Path) -> None:
+    """Write a plain table (see `plain_table`) as FITS.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Changed in small ways (null values); hand over a copy.
+    path : Path
+        Not existing.
+    """
+    from astropy.io import fits
+
+    table.meta, packed = _split_meta(table.meta)
+    _prepare_nulls(table)
+    table = _keep_odd_units(table)
+    cards = {
+        (name, prefix): _ascii(
+            table[name].info.description
+            if key == "description"
+            else (table[name].info.meta or {}).get(key)
+        )
+        for name in table.colnames
+        for prefix, key in _CARDS.items()
+    }
+    buffer = BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table.write(buffer, format="fits")
+        buffer.seek(0)
+        with fits.open(buffer, memmap=False) as hdus:
+            header = hdus[1].header
+            for k, name in enumerate(hdus[1].columns.names, start=1):
+                for prefix in _CARDS:
+                    if cards.get((name, prefix)):
+                        header[f"{prefix}{k}"] = cards[name, prefix]
+            if packed:
+                header[META_CARD] = json.dumps(packed, default=as_json)
+                _show(packed, header)
+            hdus.writeto(path)
+
+
+def _show(packed: dict[str, Any], header: Any) -> None:
+    """Cards of their own for short entries, for those who read headers and not JSON."""
+    for key, value in packed.items():
+        short = isinstance(value, bool | int | float | str) and str(value).isascii()
+        if short and len(str(value)) <= 40 and re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,20}", key):
+            if key.upper() not in header and not (isinstance(value, float) and value != value):
+                header[f"HIERARCH {key}"] = value
+
+
+def _ascii(text: Any) -> str:
+    """Text for a card: FITS headers hold ASCII only."""
+    plain = str(text or "").replace("Å", "Angstrom").replace("µ", "u").replace("μ", "u")
+    return " ".join(plain.encode("ascii", "replace").decode("ascii").split())
+
+
+def _split_meta(meta: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What has a FITS card of its own, and the rest."""
+    native: dict[str, Any] = {}
+    packed: dict[str, Any] = {}
+    for key, value in dict(meta).items():
+        if key == "comments" or str(key).startswith("__"):
+            native[key] = value
+        elif (
+            isinstance(key, str)
+            and _NATIVE_KEY.match(key)
+            and isinstance(value, str | int | float | bool)
+            and (not isinstance(value, str) or (value.isascii() and value.isprintable()))
+            and not (isinstance(value, float) and not np.isfinite(value))
+        ):
+            native[key] = value
+        elif key in ("HISTORY", "COMMENT"):
+            native[key] = value
+        else:
+            packed[str(key)] = value
+    return native, packed
+
+
+def _prepare_nulls(table: Any) -> None:
+    """Null values that no measurement has, and logicals, of which FITS has no null, as numbers."""
+    from astropy.table import MaskedColumn
+
+    for name in table.colnames:
+        column = table[name]
+        if not isinstance(column, MaskedColumn):
+            continue
+        if column.dtype.kind == "b" and np.any(column.mask):
+            table[name] = MaskedColumn(
+                column.data.data.astype(np.int16),
+                mask=column.mask,
+                description=column.description,
+                meta=column.meta,
+                name=name,
+            )
+            column = table[name]
+        if column.dtype.kind in "iu":
+            limits = np.iinfo(column.dtype)
+            column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
+
+
+def _keep_odd_units(table: Any) -> Any:
+    """The table, as a `QTable` where a unit (``mag(AB)``) has no FITS spelling.
+
+    astropy describes the columns of a QTable in a comment, from which it restores such units.
+    """
+    from astropy.table import Column
+
+    for name in table.colnames:
+        column = table[name]
+        if not isinstance(column, Column) or column.unit is None:
+            continue
+        try:
+            column.unit.to_string("fits")
+        except (ValueError, TypeError, AttributeError):
+            return quantity_table(table)
+    return table

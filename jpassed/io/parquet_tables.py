@@ -1,0 +1,182 @@
+"""Parquet through pyarrow: nulls for masked values, astropy's own description in the metadata."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jpassed.exceptions import FileError, MissingDependencyError
+from jpassed.io.native_columns import refuse_duplicates
+from jpassed.io.texts import one_line
+
+__all__ = ["read_parquet", "write_parquet"]
+
+_META_KEY = b"table_meta_yaml"
+"""Where astropy keeps units and descriptions; its own reader finds them there too."""
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as exc:
+        raise MissingDependencyError(
+            "Parquet files need pyarrow: python -m pip install pyarrow"
+        ) from exc
+    return pyarrow, pyarrow.parquet
+
+
+def read_parquet(content: bytes, path: Path) -> Any:
+    """Read Parquet.
+
+    Raises
+    ------
+    FileError
+        If it is not Parquet or damaged.
+    InputError
+        If column names occur twice.
+    """
+    from astropy.table import Table, serialize
+
+    arrow, parquet = _pyarrow()
+    try:
+        source = parquet.read_table(BytesIO(content))
+    except (arrow.ArrowException, OSError, ValueError) as exc:
+        raise FileError(f"{path} is not a Parquet file, or it is damaged: {one_line(exc)}") from exc
+    refuse_duplicates(source.column_names, path)
+    meta, described = _description(source.schema.metadata or {}, path)
+    table = Table(meta=meta)
+    for name in source.column_names:
+        values = _values(arrow, source[name].combine_chunks())
+        if values is None:
+            continue
+        table[name] = values
+        for key in ("description", "format", "unit", "meta"):
+            if key in described.get(name, {}):
+                setattr(table[name], key, described[name][key])
+    if "__serialized_columns__" in meta:
+        table = serialize._construct_mixins_from_columns(table)
+    return table
+
+
+def _description(metadata: dict[bytes, bytes], path: Path) -> tuple[Any, dict[str, Any]]:
+    """Meta of the table, and what the metadata says of each column."""
+    from astropy.table import meta as table_meta
+
+    text = metadata.get(_META_KEY)
+    if text is None:
+        return {}, {}
+    try:
+        header = table_meta.get_header_from_yaml(text.decode("utf-8").split("\n"))
+    except Exception as exc:  # YAML and its constructors raise errors of many kinds
+        raise FileError(f"{path}: its table description is damaged: {one_line(exc)}") from exc
+    return header.get("meta", {}), {item["name"]: item for item in header.get("datatype", [])}
+
+
+def _values(arrow: Any, array: Any) -> Any:
+    """A column as array or masked array; None for kinds that a table cannot hold."""
+    kinds = arrow.types
+    if isinstance(array, arrow.ChunkedArray):
+        array = array.combine_chunks()
+    if kinds.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    missing = np.asarray(array.is_null())
+    if kinds.is_fixed_size_list(array.type) and len(array):
+        inner = array.fill_null([0] * array.type.list_size) if missing.any() else array
+        flat = _values(arrow, inner.flatten())
+        if flat is None:
+            return None
+        rows = flat.reshape(len(array), array.type.list_size)
+        if missing.any():
+            rows = np.ma.array(rows, mask=np.ma.getmaskarray(rows) | missing[:, None])
+        return rows
+    if kinds.is_list(array.type) or kinds.is_large_list(array.type):
+        items = np.empty(len(array), dtype=object)
+        items[:] = [None if row is None else _row(row) for row in array.to_pylist()]
+        return items
+    if kinds.is_null(array.type):
+        return np.ma.masked_all(len(array), dtype=float)
+    if kinds.is_temporal(array.type) or kinds.is_decimal(array.type):
+        array = array.cast(arrow.float64() if kinds.is_decimal(array.type) else arrow.string())
+    if kinds.is_string(array.type) or kinds.is_large_string(array.type):
+        texts = np.array(["" if item is None else item for item in array.to_pylist()], dtype=str)
+        return np.ma.array(texts, mask=missing) if missing.any() else texts
+    if kinds.is_binary(array.type) or kinds.is_large_binary(array.type):
+        texts = np.array(
+            [(item or b"").decode("utf-8", "replace") for item in array.to_pylist()], dtype=str
+        )
+        return np.ma.array(texts, mask=missing) if missing.any() else texts
+    if not (
+        kinds.is_integer(array.type)
+        or kinds.is_floating(array.type)
+        or kinds.is_boolean(array.type)
+    ):
+        return None
+    filled = array.fill_null(False if kinds.is_boolean(array.type) else 0)
+    values = filled.to_numpy(zero_copy_only=False)
+    return np.ma.array(values, mask=missing) if missing.any() else np.array(values)
+
+
+def _row(row: list[Any]) -> Any:
+    if any(item is None for item in row):
+        return np.ma.array(
+            [0 if item is None else item for item in row], mask=[item is None for item in row]
+        )
+    return np.array(row)
+
+
+def write_parquet(table: Any, path: Path) -> None:
+    """Write a plain table (see `plain_table`) as Parquet; 2-D columns as fixed-size lists.
+
+    Raises
+    ------
+    FileError
+        If a column holds objects that Parquet has no type for.
+    """
+    from astropy.table import meta as table_meta
+
+    arrow, parquet = _pyarrow()
+    header = "\n".join(table_meta.get_yaml_from_table(table))
+    arrays = []
+    for name in table.colnames:
+        try:
+            arrays.append(_array(arrow, table[name]))
+        except (arrow.ArrowException, ValueError, TypeError) as exc:
+            raise FileError(f"column {name!r} cannot be kept in Parquet: {one_line(exc)}") from exc
+    lengths = {
+        f"table::len::{name}": str(table[name].dtype.itemsize // 4)
+        for name in table.colnames
+        if table[name].dtype.kind == "U"
+    }
+    metadata = {key.encode(): text.encode() for key, text in lengths.items()}
+    metadata[_META_KEY] = header.encode()
+    fields = [
+        arrow.field(name, array.type) for name, array in zip(table.colnames, arrays, strict=True)
+    ]
+    schema = arrow.schema(fields, metadata=metadata)
+    parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), path)
+
+
+def _array(arrow: Any, column: Any) -> Any:
+    mask = getattr(column, "mask", None)
+    values = np.asarray(column.data if mask is None else column.data.data)
+    if mask is not None and not np.any(mask):
+        mask = None
+    if values.dtype.kind in "iufc" and not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
+    if values.ndim > 1:
+        size = int(np.prod(values.shape[1:]))
+        flat = arrow.array(
+            np.ascontiguousarray(values).reshape(-1),
+            mask=None if mask is None else np.asarray(mask).reshape(-1),
+        )
+        return arrow.FixedSizeListArray.from_arrays(flat, size)
+    if values.dtype.kind in "UO":
+        items = values.tolist()
+        if mask is not None:
+            items = [None if m else item for item, m in zip(items, mask, strict=True)]
+        return arrow.array(items)
+    return arrow.array(values, mask=None if mask is None else np.asarray(mask))

@@ -1,0 +1,168 @@
+"""ECSV and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jpassed.exceptions import FileError
+from jpassed.io.native_columns import refuse_duplicates
+from jpassed.io.texts import as_json, one_line
+
+__all__ = ["read_csv", "read_ecsv", "write_csv", "write_ecsv"]
+
+_NULLS = ("", "null", "NULL", "None", "NA", "N/A", "--")
+
+
+def _text(content: bytes, path: Path, kind: str) -> str:
+    if b"\x00" in content[:4096]:
+        raise FileError(f"{path} is not a {kind} file: it holds binary data")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def read_ecsv(content: bytes, path: Path) -> Any:
+    """Read ECSV; raises `FileError` if it is something else, `InputError` on doubled columns."""
+    from astropy.table import Table
+
+    text = _text(content, path, "ECSV")
+    if not text.startswith("# %ECSV"):
+        first = text.split("\n", 1)[0][:60]
+        raise FileError(f"{path} is not an ECSV file: it begins with {first!r}, not '# %ECSV 1.0'")
+    lines = text.splitlines()
+    names = next((line for line in lines if not line.startswith("#")), "")
+    delimiter = "," if any(line.strip() == "# delimiter: ','" for line in lines[:2000]) else " "
+    refuse_duplicates(next(csv.reader([names], delimiter=delimiter), []), path)
+    try:
+        return Table.read(lines, format="ascii.ecsv")
+    except Exception as exc:  # YAML, number and table parsers raise errors of many kinds
+        raise FileError(f"{path} is not an ECSV table, or it is damaged: {one_line(exc)}") from exc
+
+
+def read_csv(content: bytes, path: Path) -> Any:
+    """Read CSV with one header line.
+
+    Lines that start with ``#`` before the header are comments, unless the only such line is the
+    header itself. Empty fields, ``null``, ``None``, ``NA`` and ``--`` are masked; columns of
+    texts such as ``[1.0, 2.0]`` become 2-D.
+
+    Raises
+    ------
+    FileError
+        If it is not text or its lines do not hold the same number of fields.
+    InputError
+        If column names occur twice.
+    """
+    from astropy.io import ascii as astropy_ascii
+
+    text = _text(content, path, "CSV")
+    lines = [line for line in text.splitlines() if line.strip()]
+    comments = 0
+    while comments < len(lines) and lines[comments].startswith("#"):
+        comments += 1
+    body = lines[comments:]
+    if comments == 1 and body and _is_header(lines[0], body[0]):
+        body = [lines[0].lstrip("# "), *body]
+    if not body:
+        raise FileError(f"{path} has no header line with column names")
+    names = [name.strip() for name in next(csv.reader(body[:1]))]
+    refuse_duplicates(names, path)
+    try:
+        table = astropy_ascii.read(
+            body, format="csv", guess=False, fill_values=[(null, "0") for null in _NULLS]
+        )
+    except Exception as exc:  # the readers raise errors of many kinds
+        raise FileError(f"{path} is not a CSV table, or it is damaged: {one_line(exc)}") from exc
+    if comments and body[0] is not lines[0]:
+        table.meta["comments"] = [line.lstrip("# ") for line in lines[:comments]]
+    for name in table.colnames:
+        _unpack(table, name)
+    return table
+
+
+def _is_header(commented: str, following: str) -> bool:
+    """Whether a commented line names the columns of the line after it."""
+    names = next(csv.reader([commented.lstrip("# ")]))
+    fields = next(csv.reader([following]))
+    return (
+        len(names) == len(fields) > 1
+        and any(map(_is_number, fields))
+        and not any(map(_is_number, names))
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unpack(table: Any, name: str) -> None:
+    """Turn a column of JSON lists of one length into a 2-D column, and True/False into bool."""
+    column = table[name]
+    if column.dtype.kind != "U" or column.ndim != 1:
+        return
+    texts = [str(text).strip() for text in np.ma.filled(column, "")]
+    given = [text for text in texts if text]
+    if given and {text.lower() for text in given} <= {"true", "false"}:
+        logical = np.array([text.lower() == "true" for text in texts])
+        mask = np.array([not text for text in texts])
+        table.replace_column(name, np.ma.array(logical, mask=mask) if mask.any() else logical)
+        return
+    if not given or not all(text[0] == "[" and text[-1] == "]" for text in given):
+        return
+    try:
+        rows = [json.loads(text) if text else None for text in texts]
+    except ValueError:
+        return
+    lengths = {len(row) for row in rows if row is not None}
+    if len(lengths) != 1:
+        return
+    blank = [None] * lengths.pop()
+    filled = [blank if row is None else row for row in rows]
+    if not all(item is None or isinstance(item, int | float) for row in filled for item in row):
+        return
+    mask = np.array([[item is None for item in row] for row in filled])
+    values = np.array([[0 if item is None else item for item in row] for row in filled])
+    table.replace_column(name, np.ma.array(values, mask=mask) if mask.any() else values)
+
+
+def write_ecsv(table: Any, path: Path) -> None:
+    """Write a plain table (see `plain_table`) as ECSV with commas."""
+    table.write(path, format="ascii.ecsv", delimiter=",")
+
+
+def write_csv(table: Any, path: Path) -> None:
+    """Write a plain table (see `plain_table`) as CSV; 2-D columns become JSON lists.
+
+    CSV has no place for units, descriptions and meta: they are lost.
+    """
+    from astropy.table import Column
+
+    table.meta = {}
+    for name in table.colnames:
+        column = table[name]
+        if column.ndim > 1:
+            rows = np.array(np.ma.getdata(column), dtype=object)
+            rows[np.ma.getmaskarray(np.ma.asarray(column))] = None
+            texts = [json.dumps(_no_nan(row), default=as_json) for row in rows.tolist()]
+            table.replace_column(name, Column(texts, name=name))
+    text = StringIO()
+    table.write(text, format="ascii.csv")
+    path.write_text(text.getvalue(), "utf-8")
+
+
+def _no_nan(row: Any) -> Any:
+    """JSON has no NaN: it stands as null, which comes back masked."""
+    if isinstance(row, list):
+        return [_no_nan(item) for item in row]
+    return None if isinstance(row, float) and not np.isfinite(row) else row

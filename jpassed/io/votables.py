@@ -1,0 +1,199 @@
+"""VOTable: columns by name, the table's meta as PARAM elements."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jpassed.exceptions import FileError, InputError
+from jpassed.io.native_columns import refuse_duplicates
+from jpassed.io.texts import as_json, one_line
+
+__all__ = ["read_votable", "write_votable"]
+
+logger = logging.getLogger(__name__)
+
+JSON_UTYPE = "jpassed:json"
+"""utype of a PARAM whose text is JSON (lists, dictionaries)."""
+
+
+def read_votable(content: bytes, path: Path, part: str | None) -> Any:
+    """Read one table of a VOTable file.
+
+    Parameters
+    ----------
+    content : bytes
+    path : Path
+        For messages.
+    part : str or None
+        Name, ID or number (from 0) of the TABLE; needed only where there are several.
+
+    Returns
+    -------
+    astropy.table.Table
+        PARAM elements of the table are in its meta.
+
+    Raises
+    ------
+    FileError
+        If it is not a VOTable, reports an error of a service, or has no table or several.
+    InputError
+        If column names occur twice.
+    """
+    from astropy.io import votable
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            document = votable.parse(BytesIO(content), verify="ignore")
+            _refuse_error(document, path)
+            chosen = _choose(list(document.iter_tables()), path, part)
+            refuse_duplicates((field.name for field in chosen.fields), path)
+            table = chosen.to_table(use_names_over_ids=True)
+            meta = {param.name: _param_value(param) for param in chosen.params if param.name}
+    except (FileError, InputError):
+        raise
+    except Exception as exc:  # the XML and binary parsers raise errors of many kinds
+        raise FileError(f"{path} is not a VOTable, or it is damaged: {one_line(exc)}") from exc
+    description = getattr(chosen, "description", None)
+    table.meta.clear()
+    if description:
+        table.meta["description"] = str(description)
+    table.meta.update(meta)
+    for name in table.colnames:
+        # votable.to_table keeps width and precision of the text form, which are not wanted.
+        kept = table[name].info.meta or {}
+        table[name].info.meta = {
+            key: value for key, value in kept.items() if key in ("ucd", "utype", "xtype", "links")
+        }
+    return table
+
+
+def _refuse_error(document: Any, path: Path) -> None:
+    for resource in document.resources:
+        for info in resource.infos:
+            if info.name == "QUERY_STATUS" and str(info.value).upper() == "ERROR":
+                reason = " ".join(str(info.content or "no reason given").split())
+                raise FileError(f"{path} holds the error of a service, not a table: {reason}")
+            if info.name == "QUERY_STATUS" and str(info.value).upper() == "OVERFLOW":
+                logger.warning("%s was cut by the service that made it (OVERFLOW)", path)
+
+
+def _choose(tables: list[Any], path: Path, part: str | None) -> Any:
+    tables = [table for table in tables if len(table.fields)]
+    listed = ", ".join(f"{k} {table.name or table.ID or ''!r}" for k, table in enumerate(tables))
+    if not tables:
+        raise FileError(f"{path} has no table with columns")
+    if part is None:
+        if len(tables) > 1:
+            raise FileError(
+                f"{path} has {len(tables)} tables: {listed}; choose one as {path.name}#0 or by "
+                "its name"
+            )
+        return tables[0]
+    for k, table in enumerate(tables):
+        if part in (str(k), table.name, table.ID):
+            return table
+    raise FileError(f"{path} has no table {part!r}; its tables are {listed}")
+
+
+def _param_value(param: Any) -> Any:
+    value = param.value
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.filled(np.nan) if value.dtype.kind == "f" else value.data
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if param.utype == JSON_UTYPE and isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def write_votable(table: Any, path: Path) -> None:
+    """Write a plain table (see `plain_table`) as VOTable 1.4, binary2.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Changed in small ways (units); hand over a copy.
+    path : Path
+        Not existing.
+    """
+    from astropy.io import votable
+    from astropy.io.votable.converters import get_converter
+    from astropy.io.votable.tree import Param
+
+    meta = {str(key): value for key, value in dict(table.meta).items()}
+    description = meta.pop("description", None)
+    table.meta = {}
+    _spell_units(table)
+    _no_masked_text(table)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        document = votable.from_table(table)
+        element = document.get_first_table()
+        if description:
+            element.description = str(description)
+        for field in element.fields:
+            if field.datatype == "bit":
+                # astropy's choice for booleans; STILTS stumbles over it in binary2, and a bit
+                # cannot be null.
+                field.datatype = "boolean"
+                field.converter = get_converter(field, {"version_1_3_or_later": True}, None)
+        for number, (key, value) in enumerate(meta.items()):
+            if key.startswith("__"):
+                continue
+            if isinstance(value, np.generic):
+                value = value.item()
+            given: dict[str, Any] = {"name": key, "ID": f"meta_{number}"}
+            if isinstance(value, bool):
+                given.update(datatype="boolean", value=value)
+            elif isinstance(value, int) and abs(value) < 2**62:
+                given.update(datatype="long", value=value)
+            elif isinstance(value, float):
+                given.update(datatype="double", value=value)
+            else:
+                text = value if isinstance(value, str) else json.dumps(value, default=as_json)
+                given.update(datatype="unicodeChar", arraysize="*", value=text)
+                if not isinstance(value, str):
+                    given["utype"] = JSON_UTYPE
+            element.params.append(Param(document, **given))
+        document.to_xml(str(path), tabledata_format="binary2")
+
+
+def _no_masked_text(table: Any) -> None:
+    """VOTable has no null text: masked text is written as empty."""
+    from astropy.table import Column, MaskedColumn
+
+    for name in table.colnames:
+        column = table[name]
+        if isinstance(column, MaskedColumn) and column.dtype.kind in "US":
+            table[name] = Column(
+                column.filled(""), name=name, description=column.description, meta=column.meta
+            )
+
+
+def _spell_units(table: Any) -> None:
+    """Units that VOTable cannot spell: magnitudes are ``mag``, the rest goes to the description."""
+    from astropy import units as u
+
+    for name in table.colnames:
+        column = table[name]
+        unit = getattr(column, "unit", None)
+        if isinstance(unit, u.MagUnit):
+            column.unit = u.mag
+        elif isinstance(unit, u.function.FunctionUnitBase) or unit == u.dex:
+            column.unit = None
+            column.description = " ".join(filter(None, [column.description, f"[{unit}]"]))
