@@ -121,7 +121,26 @@ class MixConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW with warm-up, a plateau, and a decay to zero over the last steps."""
+    """AdamW with warm-up, a plateau, and a decay to zero over the last `decay` steps.
+
+    Attributes
+    ----------
+    steps, batch : int
+    learning_rate : float
+        On the plateau.
+    warmup, decay : int
+        Steps.
+    weight_decay, clip_norm : float
+    ema : float
+        Decay of the moving average of the weights, which is what is kept as the model.
+    precision : {"bfloat16", "float32"}
+    checkpoint_every, validate_every : int
+        Steps.
+    validation : int
+        Objects of the figures in the log.
+    threads : int
+        CPU threads, 0 for torch's default.
+    """
 
     steps: int = 10000
     batch: int = 1024
@@ -134,6 +153,7 @@ class OptimiserConfig:
     precision: str = "bfloat16"
     checkpoint_every: int = 500
     validate_every: int = 500
+    validation: int = 4096
     threads: int = 0
 
 

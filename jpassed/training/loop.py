@@ -207,7 +207,7 @@ class _Trainer:
             self.optimiser.step()
             self._smooth(step)
             done = step + 1
-            record: dict[str, Any] = {"step": done, "loss": float(total), "norm": float(norm)}
+            record: dict[str, Any] = {"step": done, "loss": total.item(), "norm": float(norm)}
             record["z"] = each.get("z", math.nan)
             spent = self.seconds + time.monotonic() - began
             if done % options.validate_every == 0 or done == last:

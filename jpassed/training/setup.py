@@ -25,7 +25,6 @@ from jpassed.vocabulary import load_vocabulary
 __all__ = ["Setup", "prepare"]
 
 VALIDATION_SEED = 424242
-VALIDATION_OBJECTS = 4096
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Setup:
     model_config : ModelConfig
         With the patch bands filled in.
     validation : Observation
-        Objects that are never trained on, of the natural prior.
+        Objects that are never trained on, drawn as flatly in magnitude as the training is.
     provenance : dict
         Names and checksums of the files and presets.
     """
@@ -115,14 +114,15 @@ def prepare(
         if group.names != patch
     ]
     questioner = Questioner(layout, groups, vocabulary, scaling, config.mix)
+    count = config.optimiser.validation
     held_out = GalaxyPool(
-        simulator, scaling.names, seed=VALIDATION_SEED, size=VALIDATION_OBJECTS * 2,
-        segment=VALIDATION_OBJECTS, faintest=simulation.r_select + 0.8,
+        simulator, scaling.names, seed=VALIDATION_SEED, size=2 * count, segment=count,
+        faintest=simulation.r_select + 0.8,
     )  # fmt: skip
     held_out.fill()
     generator = torch.Generator(device=device)
     generator.manual_seed(VALIDATION_SEED)
-    validation = SimulatedSource(held_out, names, simulation).draw(VALIDATION_OBJECTS, generator)
+    validation = SimulatedSource(held_out, names, simulation).draw(count, generator)
     return Setup(
         pool,
         SimulatedSource(pool, names, simulation),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from jpassed.nn.model import SEDModel
+from jpassed.nn.heads import MixtureHead
+from jpassed.nn.model import Prediction, SEDModel
 from jpassed.tokens.build import build_context, build_requests
 from jpassed.tokens.scaling import LabelScaling
 from jpassed.training.config import OptimiserConfig
@@ -79,24 +80,22 @@ def validate(
     return figures
 
 
-def _point(network: SEDModel, prediction: object, truth: Tensor) -> tuple[Tensor, Tensor]:
-    from jpassed.nn.model import Prediction
-
-    if not isinstance(prediction, Prediction):
-        raise TypeError(f"expected a Prediction, got {type(prediction)}")
+def _point(network: SEDModel, prediction: Prediction, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Median (binned) or mean of the redshift in scaled units, and its log density at the truth."""
     head = network.redshift_head
     zero = torch.zeros_like(truth)
     if head is not None and prediction.redshift_logits is not None:
         probability = prediction.redshift_logits.softmax(-1)
         cumulative = probability.cumsum(-1)
-        index = (cumulative < 0.5).sum(-1).clamp(max=probability.shape[-1] - 1)
-        inside = probability.gather(1, index[:, None])[:, 0]
-        below = cumulative.gather(1, index[:, None])[:, 0] - inside
-        log1p = head.edges[index] + head.step * ((0.5 - below) / inside.clamp(min=1e-9)).clamp(0, 1)
-        return (log1p - head.loc) / head.scale, -head.loss(prediction.redshift_logits, truth, zero)
+        index = (cumulative < 0.5).sum(-1, keepdim=True).clamp(max=probability.shape[-1] - 1)
+        inside = probability.gather(1, index).clamp(min=1e-9)
+        below = cumulative.gather(1, index) - inside
+        share = ((0.5 - below) / inside).clamp(0, 1).squeeze(1)
+        median = head.edges[index.squeeze(1)] + head.step * share
+        return (median - head.loc) / head.scale, -head.loss(prediction.redshift_logits, truth, zero)
     parameters = prediction.parameters[:, 0]
-    if network.head.form == "gaussian":
-        return parameters[..., 0], -network.head.loss(parameters, truth, zero)
-    log_weight, mean, _ = network.head.split(parameters)  # type: ignore[union-attr,operator]
-    best = mean.gather(-1, log_weight.argmax(-1, keepdim=True))[..., 0]
-    return best, -network.head.loss(parameters, truth, zero)
+    score = -network.head.loss(parameters, truth, zero)
+    if isinstance(network.head, MixtureHead):
+        log_weight, mean, _ = network.head.split(parameters)
+        return (log_weight.exp() * mean).sum(-1), score
+    return parameters[..., 0], score

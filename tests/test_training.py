@@ -1,0 +1,368 @@
+"""Training: configuration, weights, questions, and the loop that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from astropy import units as u
+from astropy.table import QTable
+
+from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameError
+from jpassed.nn.checkpoint import read_model
+from jpassed.nn.config import ModelConfig
+from jpassed.training.config import MixConfig, OptimiserConfig, TableConfig, TrainingConfig
+from jpassed.training.loop import LOG, learning_rate, train
+from jpassed.training.pool import Galaxies
+from jpassed.training.setup import Setup, prepare
+from jpassed.training.sources import join
+from jpassed.training.state import STATE
+from jpassed.training.weighting import density_weights
+
+TINY = {
+    "seed": 5,
+    "name": "tiny",
+    "simulation": {
+        "bands": ["jpas", "galex", "sdss"],
+        "noise_other": ["broadband-v1"],
+        "pool": 512,
+        "segment": 256,
+        "refresh_every": 3,
+    },
+    "model": {
+        "patch_width": 32, "patch_blocks": 1, "patch_tokens": 2, "width": 16, "heads": 2,
+        "blocks": 1, "redshift_bin": 0.02,
+    },
+    "optimiser": {
+        "steps": 8, "batch": 64, "warmup": 2, "decay": 3, "checkpoint_every": 4,
+        "validate_every": 100, "validation": 64, "threads": 1, "precision": "float32",
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ssp(real_data: Path) -> str:
+    return str(real_data / "ssp" / "ssp_bc03_lr_chabrier.npz")
+
+
+@pytest.fixture(scope="module")
+def config() -> TrainingConfig:
+    return TrainingConfig.from_dict(TINY)
+
+
+@pytest.fixture(scope="module")
+def setup(config: TrainingConfig, ssp: str) -> Setup:
+    prepared = prepare(config, torch.device("cpu"), ssp=(ssp,))
+    prepared.pool.fill()
+    return prepared
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / LOG).read_text().splitlines()]
+
+
+# ----------------------------------------------------------------------------- configuration
+
+
+def test_configuration_survives_yaml(tmp_path: Path) -> None:
+    config = TrainingConfig.from_dict(TINY)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config.as_dict()))
+    assert TrainingConfig.from_yaml(path) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sed": 1}, "training setting 'sed'. Did you mean 'seed'?"),
+        ({"optimiser": {"rate": 1}}, "optimiser setting 'rate'"),
+        ({"model": {"depth": 3}}, "model setting 'depth'"),
+        ({"mix": {"prior": "flat"}}, "Valid choices: balanced, declared"),
+        ({"optimiser": {"precision": "float16"}}, "bfloat16, float32"),
+        ({"model": {"head_real": "flow"}}, "binned, gaussian, mixture"),
+    ],
+)
+def test_unknown_settings_are_refused(change: dict[str, object], words: str) -> None:
+    with pytest.raises(UnknownNameError, match=words):
+        TrainingConfig.from_dict(change)
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="nowhere.yaml"):
+        TrainingConfig.from_yaml(tmp_path / "nowhere.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1,")
+    with pytest.raises(FileError, match="is not YAML"):
+        TrainingConfig.from_yaml(tmp_path / "broken.yaml")
+
+
+def test_paths_expand_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRIDS", "/somewhere")
+    config = TrainingConfig.from_dict({"simulation": {"ssp": ["$GRIDS/a.npz"]}})
+    assert config.simulation.ssp == ("/somewhere/a.npz",)
+
+
+def test_learning_rate_warms_up_stays_and_decays() -> None:
+    options = OptimiserConfig(steps=100, warmup=10, decay=20, learning_rate=1.0)
+    rates = [learning_rate(step, options) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:80] == [1.0] * 70
+    assert np.all(np.diff(rates[80:]) < 0)
+    assert learning_rate(100, options) == pytest.approx(0.0)
+
+
+# -------------------------------------------------------------------------- density weighting
+
+
+def population(n: int = 20000) -> tuple[Galaxies, tuple[str, ...]]:
+    generator = torch.Generator().manual_seed(3)
+    names = ("z", "ew_oii", "ew_halpha", "ur_rest")
+    labels = torch.stack(
+        [
+            torch.rand(n, generator=generator) * 1.2,
+            torch.rand(n, generator=generator).square() * 100,
+            torch.rand(n, generator=generator) ** 20 * 600,
+            torch.randn(n, generator=generator) * 0.5 + 1.8,
+        ],
+        1,
+    )
+    mag = 24 - 4 * torch.rand(n, generator=generator).square()
+    seen = torch.ones_like(labels, dtype=torch.bool)
+    zero = torch.zeros(n)
+    return Galaxies(torch.ones(n, 2), labels, seen, mag, zero), names
+
+
+def test_weights_give_the_declared_prior_back() -> None:
+    galaxies, names = population()
+    weights = density_weights(galaxies, names, exponent=0.5, clip=5.0)
+    drawn = weights.drawing / weights.drawing.sum()
+    ew = galaxies.labels[:, 2]
+    assert float((drawn * weights.loss).sum()) == pytest.approx(1.0, rel=1e-4)
+    assert float((drawn * weights.loss * ew).sum()) == pytest.approx(float(ew.mean()), rel=1e-4)
+    # Rare strong lines are drawn more often than they occur.
+    strong = ew > 400
+    assert float(drawn[strong].sum()) > 1.3 * float(strong.float().mean())
+
+
+def test_weights_at_a_magnitude_keep_the_prior_within_it() -> None:
+    galaxies, names = population()
+    weights = density_weights(galaxies, names, exponent=0.5, clip=5.0)
+    here = (galaxies.mag_r > 23.0) & (galaxies.mag_r <= 23.25)
+    drawn = (weights.drawing * weights.loss_at_magnitude)[here]
+    z = galaxies.labels[here, 0]
+    assert float((drawn * z).sum() / drawn.sum()) == pytest.approx(float(z.mean()), rel=1e-4)
+
+
+def test_no_exponent_no_weights() -> None:
+    galaxies, names = population(500)
+    weights = density_weights(galaxies, names, exponent=0.0, clip=5.0)
+    torch.testing.assert_close(weights.drawing, torch.ones(500))
+    torch.testing.assert_close(weights.loss, torch.ones(500))
+
+
+# ------------------------------------------------------------------------------------ questions
+
+
+def draw(setup: Setup, n: int, seed: int):  # type: ignore[no-untyped-def]
+    generator = torch.Generator().manual_seed(seed)
+    return setup.simulated.draw(n, generator), generator
+
+
+@pytest.mark.real_data
+def test_selection_is_on_the_noisy_magnitude(setup: Setup) -> None:
+    seen, _ = draw(setup, 400, 1)
+    flux = seen.flux[:, setup.simulated.selection]
+    assert bool((-2.5 * torch.log10(flux / 3631e6) < 22.7).all())
+    assert seen.flux.shape == (400, 60 + 2 + 5)
+    assert not torch.equal(seen.flux, seen.target)
+
+
+@pytest.mark.real_data
+def test_questions_repeat_with_their_seed_only(setup: Setup) -> None:
+    questions = []
+    for seed in (1, 1, 2):
+        seen, generator = draw(setup, 64, seed)
+        questions.append(setup.questioner.ask(seen, generator))
+    first, again, other = questions
+    assert first.requests.names == again.requests.names
+    torch.testing.assert_close(first.target, again.target)
+    assert first.requests.names != other.requests.names
+
+
+@pytest.mark.real_data
+def test_every_kind_is_given_and_asked_but_never_both(setup: Setup) -> None:
+    scaling = setup.questioner.scaling
+    given_kinds, asked_names = set(), set()
+    sizes = set()
+    for seed in range(60):
+        seen, generator = draw(setup, 64, seed)
+        question = setup.questioner.ask(seen, generator)
+        labels = question.context.labels
+        present = labels.observed[..., 0]
+        for i, name in enumerate(question.requests.names):
+            if bool(question.asked[:, i].any()):
+                asked_names.add(name)
+            if name.startswith("flux:"):
+                continue
+            kind = scaling.kind[scaling.names.index(name)]
+            both = ((labels.kind == kind) & present).any(1) & question.asked[:, i]
+            assert not bool(both.any()), name
+        given_kinds |= set(labels.kind[present].tolist())
+        bands = 0
+        if question.context.patch is not None:
+            bands = question.context.patch.observed.sum((1, 2))
+        sizes |= set((bands + question.context.bands.observed.sum((1, 2))).reshape(-1).tolist())
+    assert given_kinds == set(scaling.kind.tolist())
+    assert set(scaling.names) <= asked_names
+    assert any(name == "flux:galex_fuv" for name in asked_names)
+    assert min(sizes) <= 1
+    assert max(sizes) >= 60
+
+
+@pytest.mark.real_data
+def test_a_real_bandflux_is_not_asked_with_its_own_noise(
+    setup: Setup, config: TrainingConfig, tmp_path: Path, ssp: str
+) -> None:
+    table = real_table(20)
+    path = tmp_path / "real.fits"
+    table.write(path)
+    mixed = replace(
+        config,
+        tables=(TableConfig(str(path), {"z": "z_spec"}, share=0.5),),
+        mix=MixConfig(full=1, partial=0, surveys=0, joined=0, labels=0, only_labels=0, bands=30),
+    )
+    prepared = prepare(mixed, torch.device("cpu"), ssp=(ssp,))
+    prepared.pool.fill()
+    generator = torch.Generator().manual_seed(0)
+    real = prepared.tables[0].draw(32, generator)
+    seen = join([prepared.simulated.draw(32, generator), real])
+    question = prepared.questioner.ask(seen, generator)
+    column = {name: i for i, name in enumerate(prepared.layout.bands)}
+    context = question.context.patch
+    assert context is not None
+    checked = 0
+    for i, name in enumerate(question.requests.names):
+        band = name.partition(":")[2]
+        if band in prepared.model_config.patch_bands:
+            inside = context.observed[32:, 0, column[band]]
+            assert not bool((inside & question.asked[32:, i]).any())
+            checked += int(inside.sum())
+        if name == "z":
+            assert bool(question.asked[32:, i].all())
+            assert bool((question.error[32:, i] > 0).all())
+    assert checked > 0
+
+
+def real_table(n: int) -> QTable:
+    rng = np.random.default_rng(0)
+    table = QTable({"z_spec": rng.uniform(0.05, 0.3, n), "z_spec_err": np.full(n, 1e-4)})
+    for band in ("gSDSS", "rSDSS", "iSDSS", "J0500", "J0600", "J0700", "J0800"):
+        table[band] = rng.uniform(20, 60, n) * u.uJy
+        table[f"{band}_err"] = np.full(n, 1.0) * u.uJy
+    return table
+
+
+# ------------------------------------------------------------------------------------- the loop
+
+
+@pytest.mark.real_data
+def test_kill_and_resume_gives_the_same_losses(tmp_path: Path, ssp: str) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**TINY, "simulation": {**TINY["simulation"], "ssp": [ssp]}}))
+    train(path, tmp_path / "whole")
+    code = (
+        "import sys; from jpassed.training.loop import train; "
+        "train(sys.argv[1], sys.argv[2], resume=True)"
+    )
+    command = [sys.executable, "-c", code, str(path), str(tmp_path / "killed")]
+    process = subprocess.Popen(command, env=os.environ)
+    log = tmp_path / "killed" / LOG
+    while process.poll() is None and not (log.exists() and len(log.read_text().split("\n")) > 6):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (tmp_path / "killed" / STATE).exists()
+    train(path, tmp_path / "killed", resume=True)
+    assert losses(tmp_path / "killed") == pytest.approx(losses(tmp_path / "whole"), rel=1e-6)
+    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
+    assert steps == list(range(1, 9))
+    first = read_model(tmp_path / "whole").network.state_dict()
+    second = read_model(tmp_path / "killed").network.state_dict()
+    for name, value in first.items():
+        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.real_data
+def test_the_card_says_where_the_model_comes_from(
+    tmp_path: Path, config: TrainingConfig, ssp: str
+) -> None:
+    short = replace(config, optimiser=replace(config.optimiser, steps=1, precision="bfloat16"))
+    folder = train(short, tmp_path / "run", ssp=(ssp,))
+    card = read_model(folder).card
+    assert card["training"]["seed"] == 5
+    assert card["provenance"]["files"].keys() == {"ssp_bc03_lr_chabrier.npz"}
+    assert set(card["provenance"]["noise"]) == {
+        "minijpas-v1", "broadband-v1", "galex-ais", "galex-mis", "galex-dis"
+    }  # fmt: skip
+    assert card["model"]["patch_bands"][0] == "uJAVA"
+    assert card["package_version"]
+    with pytest.raises(FileError, match="holds a training already"):
+        train(short, folder, ssp=(ssp,))
+
+
+@pytest.mark.real_data
+def test_training_learns(tmp_path: Path, config: TrainingConfig, ssp: str) -> None:
+    longer = replace(config, optimiser=replace(config.optimiser, steps=60, checkpoint_every=60))
+    folder = train(longer, tmp_path / "run", ssp=(ssp,))
+    values = losses(folder)
+    assert np.mean(values[-10:]) < np.mean(values[:10]) - 0.1
+
+
+@pytest.mark.real_data
+def test_real_and_simulated_objects_train_together(
+    tmp_path: Path, config: TrainingConfig, ssp: str
+) -> None:
+    path = tmp_path / "real.ecsv"
+    real_table(30).write(path)
+    mixed = replace(
+        config,
+        tables=(TableConfig(str(path), {"z": "z_spec"}, share=0.25),),
+        model=replace(config.model, head_real="gaussian", head_redshift="gaussian"),
+        optimiser=replace(config.optimiser, steps=2),
+    )
+    folder = train(mixed, tmp_path / "run", ssp=(ssp,))
+    assert np.isfinite(losses(folder)).all()
+    assert "real.ecsv" in read_model(folder).card["provenance"]["files"]
+    assert read_model(folder).network.head.form == "gaussian"
+
+
+@pytest.mark.real_data
+def test_bad_trainings_say_what_to_do(tmp_path: Path, config: TrainingConfig, ssp: str) -> None:
+    with pytest.raises(InputError, match="--ssp"):
+        train(config, tmp_path / "run")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match="cannot make the folder"):
+        train(config, tmp_path / "file" / "run", ssp=(ssp,))
+    with pytest.raises(InputError, match="unknown device"):
+        train(config, tmp_path / "run", ssp=(ssp,), device="quantum")
+    short = replace(config, optimiser=replace(config.optimiser, steps=1))
+    folder = train(short, tmp_path / "other", ssp=(ssp,))
+    (folder / STATE).write_bytes(b"not a checkpoint")
+    with pytest.raises(ModelError, match="is damaged"):
+        train(short, folder, ssp=(ssp,), resume=True)
+
+
+def test_model_configuration_refuses_what_cannot_be() -> None:
+    with pytest.raises(InputError, match="multiple of heads"):
+        ModelConfig(width=30, heads=4)
+    with pytest.raises(InputError, match="'binned' is for redshift"):
+        ModelConfig(head_real="binned")
