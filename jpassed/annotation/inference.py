@@ -1,4 +1,4 @@
-"""From photometry and labels to posteriors, in batches: the same tokens and model as in training."""
+"""From photometry and labels to posteriors, with the tokens and the model of the training."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from jpassed.annotation.flags import FLAGS, raise_flags
 from jpassed.annotation.targets import line_out_of_range
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.filters import find_band, known_bands
-from jpassed.posteriors import Posterior, column_name, grid_meta, posterior_columns
+from jpassed.posteriors import Posterior
+from jpassed.posteriors.columns import column_name, grid_meta, posterior_columns
 from jpassed.surveys import (
     LabelColumn,
     Photometry,
