@@ -102,6 +102,8 @@ class GalaxySimulator:
         `GalaxySample.log_weight` to go back.
     chunk : int
         Galaxies computed at once; it decides which random numbers a galaxy gets.
+    shares : sequence of float, optional
+        Relative numbers of galaxies of each grid; equal when not given.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class GalaxySimulator:
         r_limit: float = 24.0,
         balance: float = 1.0,
         chunk: int = 2048,
+        shares: Sequence[float] | None = None,
     ) -> None:
         if isinstance(ssp, str | Path | SSPGrid):
             ssp = [ssp]
@@ -131,6 +134,10 @@ class GalaxySimulator:
         self.lines = LineModel(lines, device=str(self.device))
         self.template = TemplateError(self.priors["template_error"])
         grids = [g if isinstance(g, SSPGrid) else read_ssp(g) for g in ssp]
+        weight = np.ones(len(grids)) if shares is None else np.asarray(shares, dtype=np.float64)
+        if weight.shape != (len(grids),) or (weight < 0).any() or not weight.sum() > 0:
+            raise InputError(f"shares must be {len(grids)} numbers >= 0, one a grid, not {shares}")
+        self._library_bounds = self._tensor(np.cumsum(weight / weight.sum())[:-1])
         self.synthesis = Synthesis(grids, measured, self.lines, self.template, self.device)
         self.table = PopulationTable(self.priors, r_limit, balance)
         self._prepare()
@@ -243,8 +250,7 @@ class GalaxySimulator:
             self.priors, random, z, colour, absolute, self._lookup(self._age, z)
         )
         deviates = random.normal(3, len(self.lines.groups))
-        count = len(self.synthesis.libraries)
-        library = (random.uniform() * count).long().clamp(max=count - 1)
+        library = torch.bucketize(random.uniform(), self._library_bounds)
         template = self.template.coefficients(random, p["kind"])
         excitation = random.normal()
 
