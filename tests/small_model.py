@@ -13,6 +13,9 @@ from jpassed.nn.model import Prediction
 from jpassed.tokens import BandLayout, Context, LabelScaling, build_context, build_requests
 from jpassed.vocabulary import load_vocabulary
 
+# These networks are too small to share among cores: threads only wait for each other.
+torch.set_num_threads(1)
+
 VOCABULARY = load_vocabulary()
 SCALING = LabelScaling.from_vocabulary(VOCABULARY, VOCABULARY.scalars)
 
