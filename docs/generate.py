@@ -1,4 +1,4 @@
-"""Pages whose text is in the package already: help of the commands, the vocabulary."""
+"""Pages whose text is in the package already: commands, flags, quantities."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from jpassed.annotation import FLAGS
 from jpassed.cli import main
 from jpassed.vocabulary import load_vocabulary
 
@@ -33,8 +34,15 @@ def quantities() -> str:
     return "\n".join(rows) + "\n"
 
 
+def flags() -> str:
+    """A table of the bits of ``jp_flag``."""
+    rows = ["| bit | name | meaning |", "|---|---|---|"]
+    rows += [f"| {int(bit)} | `{bit.name}` | {meaning} |" for bit, meaning in FLAGS.items()]
+    return "\n".join(rows) + "\n"
+
+
 def write_pages(folder: Path) -> None:
     """Write the pages to ``folder``; other pages include them."""
     folder.mkdir(exist_ok=True)
-    for name, text in (("commands.md", commands()), ("quantities.md", quantities())):
-        (folder / name).write_text(text, encoding="utf-8")
+    for page in (commands, flags, quantities):
+        (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")

@@ -64,7 +64,8 @@ def altered(example: Path, folder: Path, change) -> Path:
     """A copy of the example after ``change(table)``."""
     table = QTable.read(example)
     path = folder / "altered.fits"
-    (change(table) or table).write(path)
+    changed = change(table)
+    (table if changed is None else changed).write(path)
     return path
 
 
@@ -216,9 +217,8 @@ def test_duplicate_columns_in_fits(refused, tmp_path):
         fits.Column(name, "D", unit="uJy", array=np.ones(3))
         for name in (BAND, f"{BAND}_err", "other")
     ]
-    table = fits.BinTableHDU.from_columns(columns)
-    table.header["TTYPE3"] = BAND
-    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+    fits.BinTableHDU.from_columns(columns).writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"'other   '", f"'{BAND:<8}'".encode()))
     assert BAND in refused(path)
 
 
@@ -261,13 +261,6 @@ def test_unknown_choice_lists_the_valid_ones(refused, example, tmp_path, options
     message = refused(path, *options, code=2)
     assert wrong in message
     assert listed in message
-
-
-def test_device_that_is_not_there(refused, example, tmp_path):
-    path = tmp_path / "few.fits"
-    shutil.copy(example, path)
-    message = refused(path, "--device", "abacus", code=2)
-    assert "abacus" in message
 
 
 def test_missing_map(refused, example, tmp_path):

@@ -117,6 +117,7 @@ def test_version(run):
         (["annotate", "x.fits", "--context", "z_spec"], "expected QUANTITY=COLUMN"),
         (["annotate", "x.fits", "--context", "z="], "expected QUANTITY=COLUMN"),
         (["annotate", "x.fits", "--context", "z=a", "--context", "z=b"], "'z' is given twice"),
+        (["annotate", "x.fits", "--device", "abacus"], "'abacus' is none of auto, cpu"),
         (["jspectra", "-o", "x.fits"], "Missing argument 'SPEC...'"),
         (["jspectra", "a.fits"], "Missing option '-o'"),
         (["jspectra", "a.fits", "-ox.fits", "--ebv", "some"], "'some' is not a valid float"),
@@ -217,7 +218,7 @@ def test_annotate_options(run, library, catalogue, tmp_path):
     shown = run(
         *("annotate", path, "-o", out, "--outputs", "z,flux:J0660", "--outputs", "logmstar"),
         *("--context", "z=z_spec", "--context", "logmstar=mass,mass_err", "--survey", "minijpas"),
-        *("--model", "mine.safetensors", "--device", "cuda", "--batch-size", "64", "--pdf"),
+        *("--model", "mine.safetensors", "--device", "cuda:1", "--batch-size", "64", "--pdf"),
         *("--samples", "5", "--replace-columns", "--overwrite"),
     )
     assert shown.exit_code == 0, shown.stderr
@@ -227,7 +228,7 @@ def test_annotate_options(run, library, catalogue, tmp_path):
         "outputs": ["z", "flux:J0660", "logmstar"],
         "context": {"z": "z_spec", "logmstar": "mass,mass_err"},
         "survey": "minijpas",
-        "device": "cuda",
+        "device": "cuda:1",
         "batch_size": 64,
         "samples": 5,
         "pdf": True,

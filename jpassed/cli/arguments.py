@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,24 @@ import click
 from jpassed.exceptions import FileError
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Device(click.ParamType):
+    """Where torch computes: ``auto``, ``cpu``, ``mps``, ``cuda`` or one GPU as ``cuda:1``."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", str(value)):
+            self.fail(f"{value!r} is none of auto, cpu, mps, cuda, cuda:N", param, ctx)
+        return str(value)
+
+
+def device_option(default: str = "auto") -> Decorator:
+    """``--device``."""
+    return click.option(
+        "--device", metavar="auto|cpu|cuda", type=Device(), default=default, show_default=True
+    )
 
 
 def input_path() -> click.Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jpassed.cli.arguments import check_writable, input_path, output_option
+from jpassed.cli.arguments import check_writable, device_option, input_path, output_option
 from jpassed.cli.reporting import progress_bar, reporting_options
 
 
@@ -47,7 +47,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
 @click.option(
     "--seed", metavar="N", type=click.IntRange(min=0), help="For the same galaxies again."
 )
-@click.option("--device", metavar="cpu|cuda", default="cpu", show_default=True)
+@device_option(default="cpu")
 @output_option(required=True, said="The ending chooses the format.")
 @reporting_options
 def command(

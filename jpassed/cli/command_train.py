@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jpassed.cli.arguments import input_path
+from jpassed.cli.arguments import device_option, input_path
 from jpassed.cli.reporting import progress_bar, reporting_options
 from jpassed.exceptions import FileError
 
@@ -38,7 +38,7 @@ from jpassed.exceptions import FileError
     type=input_path(),
     help="CloudyFSPS line table. Default: as CONFIG says.",
 )
-@click.option("--device", metavar="auto|cpu|cuda", default="auto", show_default=True)
+@device_option()
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR.")
 @reporting_options
 def command(
