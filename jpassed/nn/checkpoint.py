@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,5 +189,7 @@ def read_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
     try:
         network.load_state_dict({k: v.float() for k, v in load(blob).items()})
     except (SafetensorError, RuntimeError) as exc:
-        raise ModelError(f"{folder / WEIGHTS} does not fit its card: {exc}") from exc
+        # torch reports every tensor on a line of its own; one line with the first says enough.
+        reason = textwrap.shorten(str(exc), 300, placeholder=" ...")
+        raise ModelError(f"{folder / WEIGHTS} does not fit its card: {reason}") from exc
     return LoadedModel(network.eval().to(device), card, digest[:16])
