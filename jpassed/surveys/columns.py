@@ -166,10 +166,9 @@ def _row(item: Any, name: str, k: int) -> NDArray[np.float64]:
         return np.empty(0)
     if isinstance(item, bytes):
         item = item.decode("ascii", "replace")
-    if isinstance(item, str):
-        item = _words(item)
     try:
-        return np.ma.filled(np.ma.asarray(item, dtype=np.float64), np.nan).ravel()
+        numbers = _words(item) if isinstance(item, str) else item
+        return np.ma.filled(np.ma.asarray(numbers, dtype=np.float64), np.nan).ravel()
     except (TypeError, ValueError):
         raise InputError(
             f"column {name!r}, row {k}: expected numbers, got {str(item)[:60]!r}"

@@ -83,7 +83,7 @@ def read_band(match: Match, reader: TableReader) -> BandColumn:
         error[limits] = from_ab_magnitude(raw[limits]) / rule.limit.nsigma
         bad &= ~limits
     band = BandColumn(flux, error, ~missing & ~bad, bad, pivot, width)
-    _say(band, match, bad, f"zero or negative errors in column {match.error!r}")
+    _say(band, match, bad, f"with zero or negative errors in column {match.error!r}")
     _apply_flags(band, match, reader)
     _apply_rows(band, match, reader)
     _deredden(band, match, reader)
@@ -139,12 +139,12 @@ def _flux_unit(match: Match, reader: TableReader) -> Any:
                 f"column {match.value!r} is in {own}; expected AB magnitudes (convert them, or "
                 "give 'ab_offset' in a map)"
             )
-        try:
-            to_microjansky(0.0, own, pivot=5000.0)
+        if _usable(own):
             return parse_unit(own)
-        except InputError as exc:
-            if rule.unit is None:
-                raise InputError(f"column {match.value!r}: {exc}") from None
+        # A unit that astropy cannot read leaves it to the survey file; one of something else is
+        # a column of something else.
+        if rule.unit is None or not isinstance(own, u.UnrecognizedUnit):
+            raise InputError(f"column {match.value!r}: {_complaint(own)}")
     if rule.unit is None:
         raise InputError(
             f"column {match.value!r} (band {match.band}) states no unit; give the column one "
@@ -153,6 +153,19 @@ def _flux_unit(match: Match, reader: TableReader) -> Any:
             f"{match.error_kind}: {match.error}, unit: uJy}}"
         )
     return parse_unit(rule.unit)
+
+
+def _complaint(unit: Any) -> str:
+    """Why a unit is not one of a bandflux; empty if it is."""
+    try:
+        to_microjansky(0.0, unit, pivot=5000.0)
+    except InputError as exc:
+        return str(exc)
+    return ""
+
+
+def _usable(unit: Any) -> bool:
+    return not _complaint(unit)
 
 
 def _convert(
@@ -170,8 +183,9 @@ def _convert(
     else:
         flux, error = to_microjansky(value, unit, sigma, pivot)  # type: ignore[assignment]
         if not isinstance(unit, str) and match.error_kind == "error":
-            own = reader.unit(match.error)
-            if own is not None and own != reader.unit(match.value) and rule.zero_point is None:
+            own, stated = reader.unit(match.error), reader.unit(match.value)
+            # A value whose unit only the survey file knows has errors of the same sort.
+            if own is not None and own != stated and stated is not None and _usable(stated):
                 error = _other_unit(match, sigma, own, error, pivot)
     factor = 10.0 ** (-0.4 * offset)
     return flux * factor, error * factor
@@ -180,19 +194,16 @@ def _convert(
 def _other_unit(
     match: Match, sigma: NDArray[np.float64], unit: Any, error: NDArray[np.float64], pivot: float
 ) -> NDArray[np.float64]:
-    """Errors that state a unit of their own."""
+    """Errors that state a unit of their own; `error` has them in the unit of the value."""
     try:
         parsed = parse_unit(unit)
         if isinstance(parsed, str) and parsed == "abmag":
-            raise InputError(
-                f"column {match.error!r} is in {unit}, but {match.value!r} is a flux; expected "
-                "the error of the flux"
-            )
+            raise InputError("expected the error of the flux, not of a magnitude")
         return to_microjansky(sigma, parsed, pivot=pivot)[0]
-    except InputError:
-        if match.rule.unit is None:
-            raise
-        return error
+    except InputError as exc:
+        raise InputError(
+            f"column {match.error!r} is in {unit}, but {match.value!r} is a flux: {exc}"
+        ) from None
 
 
 def _from_asinh(
@@ -254,7 +265,7 @@ def _deredden(band: BandColumn, match: Match, reader: TableReader) -> None:
         )
         return
     unknown = ~np.isfinite(magnitudes) | (magnitudes < -1.0)
-    _say(band, match, unknown & band.observed, "no Galactic extinction, taken as 0", keep=True)
+    _say(band, match, unknown & band.observed, "without Galactic extinction, taken as 0", keep=True)
     factor = 10.0 ** (0.4 * np.where(unknown, 0.0, magnitudes))
     band.flux *= factor
     band.error *= factor
@@ -269,6 +280,4 @@ def _say(
         more = ", ..." if where.size > ROWS_SHOWN else ""
         end = "" if keep else "; not observed there"
         plural = "row" if where.size == 1 else "rows"
-        band.messages.append(
-            f"{match.band}: {where.size} {plural} ({shown}{more}) with {what}{end}"
-        )
+        band.messages.append(f"{match.band}: {where.size} {plural} ({shown}{more}) {what}{end}")

@@ -124,7 +124,10 @@ def _find_error(
         for pattern in getattr(rule, kind):
             name = fill_pattern(pattern, label, anything)
             if name in index and name != value:
-                return index.actual(name), kind
+                if len(index.names_of(value)) == 1:
+                    return index.actual(name), kind
+                # Say that the flux column is there twice rather than its error column.
+                return index.actual(value), kind
     return None
 
 
@@ -233,6 +236,8 @@ def _match_columns(
                 continue
             name = index.actual(plain)
             if reader.width(name) != 1 or reader.width(pair[0]) != 1:
+                if not anything:
+                    _refuse_text(reader, (name, pair[0]))
                 continue
             found.setdefault((rank, anything), []).append(
                 Match(rule, position[hit["band"]], name, *pair)
@@ -248,6 +253,13 @@ def _match_columns(
     full = [(rank, wish, members) for few, rank, wish, members in families if not few]
     _refuse_ties(full)
     return [members for *_, members in families], without
+
+
+def _refuse_text(reader: TableReader, names: Sequence[str]) -> None:
+    """One word in a column of numbers makes all of it text: say so, do not lose the band."""
+    for name in names:
+        if reader.width(name) == 0:
+            reader.numbers(name)
 
 
 def _applies(rule: ColumnRule, index: ColumnIndex) -> bool:

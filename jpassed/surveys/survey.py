@@ -26,6 +26,7 @@ from jpassed.surveys.survey_file import (
     check_keys,
     parse_shared,
     pattern_rule,
+    read_yaml,
     single_rule,
 )
 
@@ -212,16 +213,6 @@ def check_context(block: Any, where: str) -> dict[str, str]:
     return {str(quantity): str(column) for quantity, column in block.items()}
 
 
-def _read_yaml(text: str, where: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
-        reason = " ".join(str(exc).split())
-        raise InputError(f"{where} is not valid YAML: {reason}") from None
-
-
 def list_surveys() -> tuple[str, ...]:
     """Names of the surveys that come with jpassed."""
     folder = files("jpassed.surveys").joinpath("data")
@@ -231,7 +222,7 @@ def list_surveys() -> tuple[str, ...]:
 @cache
 def _embedded(name: str) -> Survey:
     path = files("jpassed.surveys").joinpath("data", f"{name}.yaml")
-    return parse_survey(_read_yaml(path.read_text("utf-8"), name), name)
+    return parse_survey(read_yaml(path.read_text("utf-8"), name), name)
 
 
 def load_survey(name: str | Path) -> Survey:
@@ -272,7 +263,7 @@ def load_survey(name: str | Path) -> Survey:
             raise FileError(f"survey file {text} does not exist") from None
         except (OSError, UnicodeDecodeError) as exc:
             raise FileError(f"survey file {text} cannot be read: {exc}") from None
-        return parse_survey(_read_yaml(content, f"survey file {text}"), path.stem, text)
+        return parse_survey(read_yaml(content, f"survey file {text}"), path.stem, text)
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if len(parts) > 1:
         return _merge([load_survey(part) for part in parts])

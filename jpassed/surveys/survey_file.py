@@ -23,10 +23,33 @@ __all__ = [
     "check_keys",
     "parse_shared",
     "pattern_rule",
+    "read_yaml",
     "single_rule",
 ]
 
 LAYOUTS = ("columns", "array")
+
+
+def read_yaml(text: str, where: str) -> Any:
+    """Content of a YAML text, refusing keys that occur twice (YAML keeps the last silently)."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def mapping(loader: Any, node: Any) -> dict[Any, Any]:
+        loader.flatten_mapping(node)
+        keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+        twice = [key for k, key in enumerate(keys) if key in keys[:k]]
+        if twice:
+            raise InputError(f"{where}: {twice[0]!r} is there twice; keep one of them")
+        return dict(loader.construct_mapping(node, deep=True))
+
+    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
+    try:
+        return yaml.load(text, Loader=Loader)
+    except yaml.YAMLError as exc:
+        raise InputError(f"{where} is not valid YAML: {' '.join(str(exc).split())}") from None
 
 
 def check_keys(block: Any, allowed: Iterable[str], where: str) -> dict[str, Any]:
