@@ -117,9 +117,6 @@ class Binned(Distribution):
         start = self.edges[index]
         return start + fraction * (self.edges[index + 1] - start)
 
-    def _draw(self, n: int, rng: np.random.Generator) -> FloatArray:
-        return self._quantile(rng.random((len(self), n)))
-
     def _pieces(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         shape = self.probabilities.shape
         start = np.broadcast_to(self.edges[:-1], shape)

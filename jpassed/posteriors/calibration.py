@@ -160,9 +160,6 @@ class Recalibrated(Distribution):
         levels = np.clip(self.recalibration.inverse(q), 1e-15, 1 - 1e-15)
         return self.transform.forward(self.base.values_at(levels))
 
-    def _draw(self, n: int, rng: np.random.Generator) -> FloatArray:
-        return self._quantile(rng.random((len(self), n)))
-
     def moments(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation in physical units, over 400 even quantiles."""
         x = self.quantile(_MOMENT_LEVELS)

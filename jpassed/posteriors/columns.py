@@ -62,7 +62,7 @@ def posterior_columns(
     pivots: Mapping[str, float] | None = None,
     pdf: bool = False,
     samples: int = 0,
-    rng: np.random.Generator | int | None = None,
+    rng: np.random.Generator | Mapping[str, np.random.Generator] | int | None = None,
 ) -> list[Column | MaskedColumn]:
     """Columns of the quantities of a posterior.
 
@@ -87,8 +87,9 @@ def posterior_columns(
         the description, see `PdfGrid.parse`; `grid_meta` gives them for a table's meta.
     samples : int
         Number of draws, 0 for none.
-    rng : numpy Generator or int, optional
-        Source of the draws.
+    rng : numpy Generator, int, or mapping of quantity to Generator, optional
+        Source of the draws. With one generator for each quantity the draws of a quantity do not
+        depend on which others there are.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def posterior_columns(
     words = vocabulary if vocabulary is not None else load_vocabulary()
     if samples < 0:
         raise InputError(f"the number of samples must not be negative, got {samples}")
-    draw = np.random.default_rng(rng)
+    draw = None if isinstance(rng, Mapping) else np.random.default_rng(rng)
     out: list[Any] = []
     for name in posterior.names if names is None else tuple(names):
         distribution, kind = posterior[name], words[name]
@@ -144,7 +145,8 @@ def posterior_columns(
             add("pdf", grid.densities(distribution), text, ucd_pdf, settings=density)
         if samples:
             text = f"{samples} draws from the posterior of {label}, {short}"
-            add("samples", distribution.sample(samples, draw), text, ucd)
+            source = rng[name] if isinstance(rng, Mapping) else draw
+            add("samples", distribution.sample(samples, source), text, ucd)
     return out
 
 

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from jpassed.exceptions import InputError
 from jpassed.posteriors.transforms import FloatArray, Transform
 
-__all__ = ["Distribution", "as_rows", "check_transform"]
+__all__ = ["LEAST_MASS", "Distribution", "as_rows", "check_transform"]
 
 #: A posterior with less than this inside its bounds is taken to sit on the nearest bound.
-_LEAST_MASS = 1e-9
+LEAST_MASS = 1e-9
 #: Numbers in the largest temporary of a quadrature.
 _QUADRATURE_SIZE = 2_000_000
 
@@ -71,10 +71,6 @@ class Distribution(ABC):
     @abstractmethod
     def _quantile(self, q: FloatArray) -> FloatArray:
         """Inverse of `_cdf`, (N, Q) -> (N, Q)."""
-
-    @abstractmethod
-    def _draw(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """n draws, (N, n)."""
 
     @abstractmethod
     def _pieces(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -141,7 +137,7 @@ class Distribution(ABC):
         total = self._cdf(self.transform.forward(values))
         if self.truncated:
             below, mass, _, _ = self._bounds()
-            enough = mass > _LEAST_MASS
+            enough = mass > LEAST_MASS
             inside = np.clip((total - below) / np.where(enough, mass, 1.0), 0.0, 1.0)
             inside = np.where(enough, inside, np.where(values < self.lower, 0.0, total))
             total = np.where((values >= self.upper) & np.isfinite(total), 1.0, inside)
@@ -169,7 +165,7 @@ class Distribution(ABC):
             out = self._logpdf(self.transform.forward(values)) + self.transform.log_slope(values)
         if self.truncated:
             _, mass, _, _ = self._bounds()
-            out = out - np.log(np.where(mass > _LEAST_MASS, mass, 1.0))
+            out = out - np.log(np.where(mass > LEAST_MASS, mass, 1.0))
             out = np.where((values < self.lower) | (values > self.upper), -np.inf, out)
         return out[:, 0] if flat else out
 
@@ -207,15 +203,16 @@ class Distribution(ABC):
         return self.quantile(0.5)
 
     def sample(self, n: int, rng: np.random.Generator | int | None = None) -> FloatArray:
-        """Draw n values per object, (N, n); `rng` is a generator or a seed."""
+        """Draw n values per object, (N, n); `rng` is a generator or a seed.
+
+        A generator gives one number per draw, object by object: the draws of objects do not
+        depend on how they are split into batches.
+        """
         if n < 1:
             raise InputError(f"the number of samples must be at least 1, got {n}")
-        draw = np.random.default_rng(rng)
-        if not self.truncated:
-            return self.transform.inverse(self._draw(n, draw))
         # Within (0, 1): a draw of exactly 0 would be -inf for distributions without end.
-        uniform = draw.uniform(np.finfo(float).eps, 1.0, (len(self), n))
-        return self.values_at(uniform)
+        uniform = np.random.default_rng(rng).uniform(np.finfo(float).eps, 1.0, (len(self), n))
+        return self._drawn(uniform)
 
     def mean(self) -> FloatArray:
         """Mean in physical units, (N,)."""
@@ -291,10 +288,14 @@ class Distribution(ABC):
         if not self.truncated:
             return self.transform.inverse(self._quantile(levels))
         below, mass, _, _ = self._bounds()
-        inside = mass > _LEAST_MASS
+        inside = mass > LEAST_MASS
         tiny = np.finfo(float).tiny
         levels = np.where(inside, np.clip(below + levels * mass, tiny, 1 - 1e-16), levels)
         return np.clip(self.transform.inverse(self._quantile(levels)), self.lower, self.upper)
+
+    def _drawn(self, uniform: FloatArray) -> FloatArray:
+        """Independent draws from independent uniform numbers, (N, n) -> (N, n)."""
+        return self.values_at(uniform)
 
     def _moments(self) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation by Gauss-Legendre quadrature over each piece."""
@@ -313,7 +314,7 @@ class Distribution(ABC):
             spread = (density * (x - mean[:, None, None]) ** 2).sum(axis=(1, 2)) / total
         if self.truncated:
             # Nothing inside the bounds: the value sits on the nearest one.
-            outside = np.isfinite(mass[:, 0]) & (mass[:, 0] <= _LEAST_MASS)
+            outside = np.isfinite(mass[:, 0]) & (mass[:, 0] <= LEAST_MASS)
             if outside.any():
                 mean = np.where(outside, self.quantile(0.5), mean)
                 spread = np.where(outside, 0.0, spread)
