@@ -188,4 +188,4 @@ def test_a_step_along_the_gradient_lowers_the_loss():
             if p.grad is not None:
                 p -= 1e-3 * p.grad / norm
         after = total()
-    assert float(before - after) == pytest.approx(1e-3 * float(norm), rel=0.1)
+    assert (before - after).item() == pytest.approx(1e-3 * norm.item(), rel=0.1)

@@ -12,7 +12,14 @@ from jpassed.exceptions import InputError
 from jpassed.nn.checkpoint import LoadedModel
 from jpassed.nn.heads import MixtureHead
 from jpassed.nn.model import Prediction
-from jpassed.posteriors import Binned, Gaussian, GaussianMixture, Posterior, Transform
+from jpassed.posteriors import (
+    Binned,
+    Distribution,
+    Gaussian,
+    GaussianMixture,
+    Posterior,
+    Transform,
+)
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import BandLayout, Context, LabelScaling, build_context, build_requests
 from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
@@ -127,7 +134,7 @@ class Predictor:
         """Posteriors in physical units from the network's answer."""
         network = self.network
         scale = np.exp(log_scale)
-        entries = {}
+        entries: dict[str, Distribution] = {}
         for i, name in enumerate(prediction.names):
             kind = self.vocabulary[name]
             if kind.scale == "object":
