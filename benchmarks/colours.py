@@ -27,7 +27,8 @@ from jpassed.units import ab_magnitude, air_to_vacuum
 
 BROWN_BANDS = ("uJAVA", "J0430", "J0510", "J0590", "J0670", "J0750", "J0830", "J0910")
 BROWN_REDSHIFTS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-SDSS_TO_AB = np.array([-0.04, 0.0, 0.0, 0.0, 0.02])  # mag, www.sdss.org fluxcal
+# mag; Eisenstein, in kcorrect (Blanton & Roweis 2007, AJ 133, 734)
+SDSS_TO_AB = np.array([-0.036, 0.012, 0.010, 0.028, 0.040])
 LIBRARY = 30000
 
 

@@ -187,6 +187,13 @@ def _interp(x: Tensor, knots: list[float], values: list[float]) -> Tensor:
     return v[i] + f * (v[i + 1] - v[i])
 
 
+def _fold(x: Tensor, lower: float, upper: float) -> Tensor:
+    """Reflect what lies beyond the limits: no label piles up on a limit."""
+    x = torch.where(x > upper, 2.0 * upper - x, x)
+    x = torch.where(x < lower, 2.0 * lower - x, x)
+    return x.clamp(lower, upper)
+
+
 def physical_parameters(
     priors: dict[str, Any],
     random: Randoms,
@@ -243,7 +250,8 @@ def physical_parameters(
             top = torch.full_like(z, np.log(own["x"][1]))
         log_x = torch.where(here, low + v * (top - low), log_x)
     out["t0"] = t0 * age
-    out["tau"] = (out["t0"] / torch.exp(log_x)).clamp(*history["tau_limits"])
+    low, top = (float(np.log(limit)) for limit in history["tau_limits"])
+    out["tau"] = torch.exp(_fold(torch.log(out["t0"]) - log_x, low, top))
     out["modulation"] = _modulation(priors, random, psb)
     _bursts(priors, random, out, high)
     limit = out["t0"] * 1e9
@@ -260,7 +268,7 @@ def physical_parameters(
         np.log10(0.02) + median + scatter * deviate + torch.where(passive, metal["shift"], 0.0)
     )
     poor = torch.where(starburst, metal["starburst_shift"], 0.0)
-    out["logz"] = out["logz"] + poor
+    out["logz"] = _fold(out["logz"] + poor, *metal["limits"])
     gas = priors["gas"]
     oxygen = gas["z0"] - gas["gamma"] / gas["beta"] * torch.log10(
         1.0 + 10.0 ** (-gas["beta"] * (log_mass - gas["log_m0"]))
@@ -371,10 +379,10 @@ def _dust(
     av = torch.where(forming, usual, little)
     low, top = dust["green"]
     reddened = low + (top - low) * random.uniform() ** 1.7
-    out["av"] = torch.where(green, reddened, av).clamp(0.0, dust["maximum"])
+    out["av"] = _fold(torch.where(green, reddened, av), 0.0, dust["maximum"])
     ratio = dust["young_ratio"] * torch.exp(dust["young_scatter"] * random.normal())
     floor = -dust["young_floor"] * torch.log(random.uniform(1e-6, 1.0))
-    out["av_young"] = (out["av"] * ratio + floor).clamp(max=dust["young_maximum"])
+    out["av_young"] = _fold(out["av"] * ratio + floor, 0.0, dust["young_maximum"])
     mean, scatter = dust["slope"]
     limit = dust["slope_limit"]
     out["slope"] = (mean + scatter * random.normal()).clamp(-limit, limit)
