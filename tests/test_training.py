@@ -22,7 +22,7 @@ from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameErr
 from jpassed.nn.checkpoint import read_model
 from jpassed.nn.config import ModelConfig
 from jpassed.training.config import MixConfig, OptimiserConfig, TableConfig, TrainingConfig
-from jpassed.training.loop import LOG, learning_rate, train
+from jpassed.training.loop import LOG, _Trainer, learning_rate, train
 from jpassed.training.pool import Galaxies
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
@@ -196,6 +196,20 @@ def test_questions_repeat_with_their_seed_only(setup: Setup) -> None:
     assert first.requests.names == again.requests.names
     torch.testing.assert_close(first.target, again.target)
     assert first.requests.names != other.requests.names
+
+
+@pytest.mark.real_data
+def test_trainings_of_two_seeds_ask_other_questions(
+    setup: Setup, config: TrainingConfig, tmp_path: Path
+) -> None:
+    # A CPU generator knows the lower 32 bits of its seed only.
+    targets = []
+    for seed, step in ((5, 3), (5, 3), (6, 3), (5, 4)):
+        trainer = _Trainer(replace(config, seed=seed), setup, tmp_path, torch.device("cpu"))
+        targets.append(trainer.question(step).target)
+    assert torch.equal(targets[0], targets[1])
+    assert not torch.equal(targets[0], targets[2])
+    assert not torch.equal(targets[0], targets[3])
 
 
 @pytest.mark.real_data

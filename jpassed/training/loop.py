@@ -151,7 +151,8 @@ class _Trainer:
     def question(self, step: int) -> Question:
         """The question of a step: a function of the seed and the step."""
         generator = torch.Generator(device=self.device)
-        generator.manual_seed((self.config.seed * 7_919 + 1) * 2**32 + step)
+        # On a CPU the lower 32 bits alone count: seed and step share them, apart from the pool's.
+        generator.manual_seed((self.config.seed * 1_000_003 + 2**31 + step) % 2**63)
         batch = self.config.optimiser.batch
         parts = []
         left = batch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -71,7 +73,9 @@ def validate(
     dz = (z - true) / (1 + true)
     flux = seen.flux[:, setup.simulated.selection].clamp(min=1e-9)
     magnitude = -2.5 * torch.log10(flux / 3631e6)
-    figures = {"log score": float(torch.cat(scores).mean())}
+    # From the objective (scaled units, without 1/2 log(2 pi)) to a density in ln(1+z).
+    constant = 0.5 * math.log(2 * math.pi) + math.log(kind.width)
+    figures = {"log score": float(torch.cat(scores).mean()) - constant}
     for low_edge, high in zip(MAGNITUDE_EDGES[:-1], MAGNITUDE_EDGES[1:], strict=True):
         inside = dz[(magnitude >= low_edge) & (magnitude < high)]
         if len(inside):
