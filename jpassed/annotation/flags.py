@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jpassed.units import AB_ZEROPOINT_MICROJANSKY
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FLAGS", "Flag", "magnitude_of_scale", "raise_flags"]
+__all__ = ["FLAGS", "Flag", "describe_flags", "magnitude_of_scale", "raise_flags", "significance"]
 
 
 class Flag(IntFlag):
@@ -25,20 +27,37 @@ class Flag(IntFlag):
 
 FLAGS: dict[Flag, str] = {
     Flag.NO_BANDS: "no usable band and no label in the context: outputs are masked",
-    Flag.FEW_BANDS: "fewer than 5 bands observed: outputs lean on the prior",
+    Flag.FEW_BANDS: "fewer than 5 bands and no label in the context: outputs lean on the prior",
     Flag.BAD_INPUT: "a band or label was left out because its value or error makes no sense",
     Flag.NOT_DETECTED: "weighted mean flux below 3 times its error",
-    Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on",
+    Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on, or "
+    "a label of the context outside its range",
 }
 """What each bit means."""
 
 FEW = 5
+DETECTED = 3.0
 BRIGHTEST, FAINTEST = 13.0, 24.0
+
+
+def describe_flags() -> str:
+    """All bits and their meanings in one line."""
+    return "; ".join(f"{int(bit)}: {meaning}" for bit, meaning in FLAGS.items())
 
 
 def magnitude_of_scale(log_scale: NDArray[np.float64]) -> NDArray[np.float64]:
     """AB magnitude of the natural logarithm of a flux scale in microjansky."""
-    return -2.5 * (np.asarray(log_scale) / np.log(10.0) - np.log10(3631e6))
+    return -2.5 * (np.asarray(log_scale) / np.log(10.0) - np.log10(AB_ZEROPOINT_MICROJANSKY))
+
+
+def significance(
+    flux: NDArray[np.float64], error: NDArray[np.float64], observed: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Weighted mean flux over its error, (N, B) -> (N,); 0 where nothing is observed."""
+    weight = np.where(observed, 1.0 / np.where(observed, error, 1.0) ** 2, 0.0)
+    total = weight.sum(axis=1)
+    mean = (weight * np.where(observed, flux, 0.0)).sum(axis=1)
+    return mean / np.sqrt(np.where(total > 0, total, 1.0))
 
 
 def raise_flags(
@@ -46,6 +65,7 @@ def raise_flags(
     n_bands: NDArray[np.int64],
     n_labels: NDArray[np.int64],
     bad_input: NDArray[np.bool_],
+    outside: NDArray[np.bool_],
     log_scale: NDArray[np.float64],
     significance: NDArray[np.float64],
 ) -> NDArray[np.int32]:
@@ -57,6 +77,8 @@ def raise_flags(
         Observed bands, and labels in the context.
     bad_input : ndarray (N,) of bool
         Rows in which something was left out.
+    outside : ndarray (N,) of bool
+        Rows with a label outside its range.
     log_scale : ndarray (N,)
         Natural logarithm of the flux scale, microjansky.
     significance : ndarray (N,)
@@ -71,7 +93,8 @@ def raise_flags(
     flag[~some & (n_labels == 0)] |= Flag.NO_BANDS
     flag[(n_bands < FEW) & (n_labels == 0)] |= Flag.FEW_BANDS
     flag[bad_input] |= Flag.BAD_INPUT
-    flag[some & (significance < 3.0)] |= Flag.NOT_DETECTED
+    flag[some & (significance < DETECTED)] |= Flag.NOT_DETECTED
     magnitude = magnitude_of_scale(log_scale)
-    flag[some & ((magnitude < BRIGHTEST) | (magnitude > FAINTEST))] |= Flag.OUTSIDE_DOMAIN
+    beyond = some & ((magnitude < BRIGHTEST) | (magnitude > FAINTEST))
+    flag[beyond | outside] |= Flag.OUTSIDE_DOMAIN
     return flag

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from jpassed.exceptions import InputError
+from jpassed.exceptions import InputError, JpassedError, ModelError
 from jpassed.nn.checkpoint import LoadedModel
-from jpassed.nn.heads import MixtureHead
+from jpassed.nn.heads import LOG_SIGMA_FLOOR, MixtureHead
 from jpassed.nn.model import Prediction
 from jpassed.posteriors import (
     Binned,
@@ -18,16 +20,43 @@ from jpassed.posteriors import (
     Gaussian,
     GaussianMixture,
     Posterior,
+    Recalibrated,
+    Recalibration,
     Transform,
 )
 from jpassed.surveys import LabelColumn, Photometry
-from jpassed.tokens import BandLayout, Context, LabelScaling, build_context, build_requests
+from jpassed.tokens import (
+    BandLayout,
+    Context,
+    LabelScaling,
+    Requests,
+    build_context,
+    build_requests,
+)
 from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
 from jpassed.vocabulary import load_vocabulary
 
-__all__ = ["DEFAULT_BATCH", "Predictor"]
+__all__ = ["DEFAULT_BATCH", "Batch", "Predictor"]
 
-DEFAULT_BATCH = 1024
+DEFAULT_BATCH = {"cpu": 1024, "cuda": 8192}
+"""Objects at a time: what stays in a processor's cache, and what fills a GPU."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Posteriors of some rows.
+
+    Attributes
+    ----------
+    rows : slice
+    posterior : Posterior
+    log_scale : ndarray
+        Natural logarithm of each object's flux scale in microjansky.
+    """
+
+    rows: slice
+    posterior: Posterior
+    log_scale: NDArray[np.float64]
 
 
 class Predictor:
@@ -36,6 +65,7 @@ class Predictor:
     Parameters
     ----------
     model : LoadedModel
+        Stays where it is; a copy goes to another device if need be.
     outputs : sequence of str
         Quantities.
     passbands : mapping
@@ -47,6 +77,13 @@ class Predictor:
     ------
     UnknownNameError
         For an unknown quantity or passband.
+    ModelError
+        If the model's card holds recalibrations that cannot be read.
+
+    Notes
+    -----
+    Where the model's card has ``"recalibration"`` (quantity to `Recalibration.to_dict`), the
+    posteriors of those quantities are recalibrated.
     """
 
     def __init__(
@@ -57,48 +94,72 @@ class Predictor:
         device: str = "auto",
     ) -> None:
         self.model = model
+        self.outputs = tuple(outputs)
         self.vocabulary = load_vocabulary()
         self.device = choose_device(device)
-        self.network = model.network.to(self.device)
+        self.network = model.network
+        if next(self.network.parameters()).device.type != self.device.type:
+            self.network = copy.deepcopy(self.network).to(self.device)
         self.scaling = LabelScaling.from_vocabulary(self.vocabulary, self.vocabulary.scalars)
-        self.requests = build_requests(outputs, self.vocabulary, passbands).to(self.device)
+        self.passbands = dict(passbands)
+        self.requests = self._ask(self.outputs)
+        self.recalibrations = _recalibrations(model)
+
+    def _ask(self, names: Sequence[str]) -> Requests:
+        return build_requests(names, self.vocabulary, self.passbands).to(self.device)
 
     def batches(
         self,
         photometry: Photometry,
         labels: Mapping[str, LabelColumn] | None = None,
         batch_size: int | None = None,
-    ) -> Iterator[tuple[slice, Posterior, NDArray[np.float64]]]:
+    ) -> Iterator[Batch]:
         """Posteriors of all rows, a batch at a time.
 
         Parameters
         ----------
         photometry : Photometry
         labels : mapping, optional
-            Context labels by quantity.
+            Context labels by quantity. A quantity that is asked as well is predicted from
+            everything else: in training no label was asked while it was given.
         batch_size : int, optional
 
         Yields
         ------
-        rows : slice
-        posterior : Posterior
-        log_scale : ndarray
-            Natural logarithm of each object's flux scale in microjansky.
+        Batch
         """
-        size = DEFAULT_BATCH if batch_size is None else batch_size
+        labels = labels or {}
+        size = DEFAULT_BATCH.get(self.device.type, 1024) if batch_size is None else batch_size
         if size < 1:
             raise InputError(f"batch_size: expected a positive number, got {batch_size}")
         layout = BandLayout.make(
             photometry.bands, photometry.pivot, photometry.width,
             self.network.config.patch_bands,
         )  # fmt: skip
+        units = {name: self.vocabulary[name].unit for name in self.outputs}
         for start in range(0, len(photometry), size):
             rows = slice(start, min(start + size, len(photometry)))
-            context = self.context(photometry, labels or {}, rows, layout)
-            with torch.inference_mode():
-                prediction = self.network(context.to(self.device), self.requests)
-            log_scale = context.log_scale.numpy().astype(np.float64)
-            yield rows, self.posterior(prediction, log_scale), log_scale
+            entries, log_scale = self._answer(photometry, labels, rows, layout, self.requests)
+            for name in self.outputs:
+                if name in labels and labels[name].observed[rows].any():
+                    others = {key: value for key, value in labels.items() if key != name}
+                    request = self._ask([name])
+                    entries |= self._answer(photometry, others, rows, layout, request)[0]
+            yield Batch(rows, Posterior(entries, units), log_scale)
+
+    def _answer(
+        self,
+        photometry: Photometry,
+        labels: Mapping[str, LabelColumn],
+        rows: slice,
+        layout: BandLayout,
+        requests: Requests,
+    ) -> tuple[dict[str, Distribution], NDArray[np.float64]]:
+        context = self.context(photometry, labels, rows, layout)
+        with torch.inference_mode():
+            prediction = self.network(context.to(self.device), requests)
+        log_scale = context.log_scale.numpy().astype(np.float64)
+        return self.distributions(prediction, log_scale), log_scale
 
     def context(
         self,
@@ -130,40 +191,56 @@ class Predictor:
             label_given=torch.from_numpy(given),
         )
 
-    def posterior(self, prediction: Prediction, log_scale: NDArray[np.float64]) -> Posterior:
-        """Posteriors in physical units from the network's answer."""
-        network = self.network
-        scale = np.exp(log_scale)
-        entries: dict[str, Distribution] = {}
+    def distributions(
+        self, prediction: Prediction, log_scale: NDArray[np.float64]
+    ) -> dict[str, Distribution]:
+        """Distributions in physical units from the network's answer, by quantity."""
+        found = {}
         for i, name in enumerate(prediction.names):
-            kind = self.vocabulary[name]
-            if kind.scale == "object":
-                transform = Transform("asinh", FLUX_LOC, FLUX_WIDTH, FLUX_SOFTENING * scale)
-                bounds = (-np.inf, np.inf)
-            else:
-                transform = Transform.of(kind)
-                bounds = (kind.lower, kind.upper)
-            if name == "z" and network.redshift_head is not None:
-                head = network.redshift_head
-                logits = prediction.redshift_logits
-                if logits is None:
-                    raise InputError("the model gave no redshift")
-                edges = (head.edges.double().cpu().numpy() - head.loc) / head.scale
-                probability = logits.double().softmax(-1).cpu().numpy()
-                entries[name] = Binned(edges, probability, transform, *bounds)
-                continue
-            parameters = prediction.parameters[:, i].double()
-            if isinstance(network.head, MixtureHead):
-                log_weight, mean, log_sigma = (
-                    t.cpu().numpy().astype(np.float64) for t in MixtureHead.split(parameters)
-                )
-                entries[name] = GaussianMixture(
-                    np.exp(log_weight), mean, np.exp(log_sigma), transform, *bounds
-                )
-            else:
-                mean, log_variance = (t.cpu().numpy() for t in parameters.unbind(-1))
-                entries[name] = Gaussian(mean, np.exp(0.5 * log_variance), transform, *bounds)
-        return Posterior(entries)
+            distribution = self._distribution(prediction, i, log_scale)
+            recalibration = self.recalibrations.get(name)
+            if recalibration is not None:
+                distribution = Recalibrated(distribution, recalibration)
+            found[name] = distribution
+        return found
+
+    def _distribution(
+        self, prediction: Prediction, i: int, log_scale: NDArray[np.float64]
+    ) -> Distribution:
+        network, name = self.network, prediction.names[i]
+        kind = self.vocabulary[name]
+        if kind.scale == "object":
+            softening = FLUX_SOFTENING * np.exp(log_scale)
+            transform = Transform("asinh", FLUX_LOC, FLUX_WIDTH, softening)
+            bounds = (-np.inf, np.inf)
+        else:
+            transform = Transform.of(kind)
+            bounds = (kind.lower, kind.upper)
+        if name == "z" and network.redshift_head is not None:
+            head, logits = network.redshift_head, prediction.redshift_logits
+            if logits is None:
+                raise InputError("the model gave no redshift")
+            edges = (head.edges.double().cpu().numpy() - head.loc) / head.scale
+            probability = logits.double().softmax(-1).cpu().numpy()
+            return Binned(edges, probability, transform, *bounds)
+        parameters = prediction.parameters[:, i].double()
+        if isinstance(network.head, MixtureHead):
+            log_weight, mean, log_sigma = (t.cpu().numpy() for t in MixtureHead.split(parameters))
+            return GaussianMixture(np.exp(log_weight), mean, np.exp(log_sigma), transform, *bounds)
+        mean, log_variance = (t.cpu().numpy() for t in parameters.unbind(-1))
+        floor = 2 * LOG_SIGMA_FLOOR
+        sigma = np.exp(0.5 * np.maximum(log_variance, floor))
+        return Gaussian(mean, sigma, transform, *bounds)
+
+
+def _recalibrations(model: LoadedModel) -> dict[str, Recalibration]:
+    stored = model.card.get("recalibration") or {}
+    try:
+        return {str(name): Recalibration.from_dict(entry) for name, entry in stored.items()}
+    except (AttributeError, KeyError, TypeError, JpassedError) as exc:
+        raise ModelError(
+            f"the recalibrations of model {model.name!r} are damaged: {exc}. Install it again"
+        ) from exc
 
 
 def choose_device(name: str) -> torch.device:

@@ -1,46 +1,83 @@
-"""Which quantities make sense for which object."""
+"""Which quantities make sense for which object, and which passbands for which model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from jpassed.filters import known_bands
+from jpassed.filters.known import set_of_band
 from jpassed.posteriors import Posterior
 from jpassed.surveys import LabelColumn
 
-__all__ = ["LINE_WAVELENGTHS", "OBSERVED_RANGE", "line_out_of_range"]
+__all__ = [
+    "LINE_LIMITS",
+    "OBSERVED_RANGE",
+    "line_out_of_range",
+    "redshifts",
+    "trained_bands",
+    "trained_range",
+]
 
-LINE_WAVELENGTHS = {
-    "ew_oii": 3728.5,
-    "ew_hbeta": 4862.7,
-    "ew_oiii": 5008.2,
-    "ew_halpha": 6564.6,
-    "ew_nii": 6585.3,
-    "ew_sii": 6725.5,
+LINE_LIMITS = {
+    "ew_oii": (3727.09, 3729.88),
+    "ew_hbeta": (4862.69, 4862.69),
+    "ew_oiii": (5008.24, 5008.24),
+    "ew_halpha": (6564.61, 6564.61),
+    "ew_nii": (6585.27, 6585.27),
+    "ew_sii": (6718.29, 6732.67),
 }
-"""Rest-frame vacuum wavelength (Å) of each line, as in the vocabulary."""
+"""Rest-frame vacuum wavelengths (Å) of the first and last line of each kind, as simulated."""
 
 OBSERVED_RANGE = (3500.0, 9600.0)
 """Observed wavelengths (Å) in which lines were targets of the training."""
 
+MARGIN = 1.1
+"""A passband may lie this factor beyond the wavelengths of the training."""
 
-def line_out_of_range(
-    name: str, posterior: Posterior, labels: Mapping[str, LabelColumn], rows: slice
-) -> NDArray[np.bool_]:
-    """Objects whose line `name` lies outside the observed bands, shape (N,).
 
-    The redshift is the known one, else the posterior's median; False for other quantities, and
-    where there is no redshift at all.
-    """
-    outside = np.zeros(len(posterior), dtype=bool)
-    if name not in LINE_WAVELENGTHS:
-        return outside
+def redshifts(
+    posterior: Posterior, labels: Mapping[str, LabelColumn], rows: slice
+) -> NDArray[np.float64]:
+    """The redshift of each object: the known one, else the posterior's median, else NaN; (N,)."""
     z = posterior.median("z") if "z" in posterior else np.full(len(posterior), np.nan)
     if "z" in labels:
         known = labels["z"]
         z = np.where(known.observed[rows], known.value[rows], z)
-    observed = LINE_WAVELENGTHS[name] * (1.0 + z)
+    return z
+
+
+def line_out_of_range(name: str, z: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Objects whose line `name` lies outside the observed bands, shape (N,).
+
+    False for other quantities, and where the redshift is NaN.
+    """
+    if name not in LINE_LIMITS:
+        return np.zeros(len(z), dtype=bool)
+    first, last = LINE_LIMITS[name]
     with np.errstate(invalid="ignore"):
-        return (observed < OBSERVED_RANGE[0]) | (observed > OBSERVED_RANGE[1])
+        return (first * (1.0 + z) < OBSERVED_RANGE[0]) | (last * (1.0 + z) > OBSERVED_RANGE[1])
+
+
+def trained_bands(card: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the passbands that a model was trained on, from its card; empty if it is silent."""
+    try:
+        entries = [str(entry) for entry in card["training"]["simulation"]["bands"]]
+    except (KeyError, TypeError):
+        return ()
+    names: list[str] = []
+    for entry in entries:
+        group, _, chosen = entry.partition(":")
+        members = [name for name in known_bands() if set_of_band(name) == group.strip()]
+        names += chosen.split() or members
+    return tuple(names)
+
+
+def trained_range(card: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Wavelengths (Å) of the passbands that a model can place, None if its card is silent."""
+    known = known_bands()
+    pivots = [known[name][0] for name in trained_bands(card) if name in known]
+    return (min(pivots) / MARGIN, max(pivots) * MARGIN) if pivots else None

@@ -1,0 +1,114 @@
+"""The table that comes out: the input's own columns as they are, and new ones filled by batches."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jpassed.posteriors.columns import column_name
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["PREFIX", "OutputColumns", "copied", "written_before"]
+
+PREFIX = "jp_"
+SUFFIXES = ("err", "lo", "hi", "pdf", "samples")
+
+
+class OutputColumns:
+    """Columns of N rows that are filled a batch at a time: the memory of the result, once.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows N.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._first: dict[str, Any] = {}
+        self._values: dict[str, NDArray[Any]] = {}
+        self._masks: dict[str, NDArray[np.bool_]] = {}
+
+    def put(self, rows: slice, columns: Iterable[Any]) -> None:
+        """Store the columns of some rows; every batch has the same columns."""
+        for column in columns:
+            name = column.name
+            if name not in self._first:
+                self._first[name] = column
+                self._values[name] = np.zeros((self._n, *column.shape[1:]), dtype=column.dtype)
+            mask = getattr(column, "mask", None)
+            if mask is None:
+                self._values[name][rows] = column
+                continue
+            self._values[name][rows] = column.data.data
+            if name not in self._masks:
+                self._masks[name] = np.zeros(self._values[name].shape, dtype=bool)
+            self._masks[name][rows] = mask
+
+    def finish(self) -> list[Any]:
+        """The columns: masked ones where some value is masked."""
+        from astropy.table import Column, MaskedColumn
+
+        result = []
+        for name, first in self._first.items():
+            about = {
+                "name": name,
+                "unit": first.unit,
+                "description": first.description,
+                "format": first.format,
+                "meta": copy.deepcopy(first.info.meta),
+            }
+            values, mask = self._values[name], self._masks.get(name)
+            if mask is None:
+                result.append(Column(values, copy=False, **about))
+            else:
+                result.append(MaskedColumn(values, mask=mask, copy=False, **about))
+        return result
+
+
+def written_before(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
+    """Columns of a table that annotating it would write, in any case (FITS knows no case)."""
+    stems = {column_name(quantity, prefix=PREFIX).lower() for quantity in outputs}
+    found = []
+    for name in names:
+        lower = name.lower()
+        stem, _, suffix = lower.rpartition("_")
+        if lower in stems or lower in (f"{PREFIX}flag", f"{PREFIX}nbands"):
+            found.append(name)
+        elif stem in stems and suffix in SUFFIXES:
+            found.append(name)
+    return found
+
+
+def copied(table: Any) -> QTable:
+    """A `QTable` with copies of all columns: same values, masks, dtypes, units, order and meta."""
+    from astropy import units as u
+    from astropy.table import Column, MaskedColumn, QTable
+    from astropy.utils.masked import Masked
+
+    with warnings.catch_warnings():
+        # Columns that cannot be quantities (text, unknown units) stay as they are: no news.
+        warnings.simplefilter("ignore")
+        result = QTable(table, copy=True)
+        for name in table.colnames:
+            old, new = table[name], result[name]
+            if not isinstance(old, Column) or not isinstance(new, u.Quantity):
+                continue
+            if old.dtype == new.dtype:
+                continue
+            # Quantity makes floats of whole numbers unless it is told their type.
+            if isinstance(old, MaskedColumn):
+                plain = u.Quantity(old.data.data, old.unit, dtype=old.dtype, copy=True)
+                quantity = Masked(plain, mask=np.array(old.mask))
+            else:
+                quantity = u.Quantity(old.data, old.unit, dtype=old.dtype, copy=True)
+            quantity.info = new.info
+            result.replace_column(name, quantity)
+    return result

@@ -1,0 +1,344 @@
+"""What is asked of which rows: arguments and columns checked, photometry and labels read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jpassed.annotation.flags import raise_flags, significance
+from jpassed.annotation.targets import LINE_LIMITS, trained_bands, trained_range
+from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
+from jpassed.filters import find_band, known_bands
+from jpassed.surveys import (
+    LabelColumn,
+    Photometry,
+    Survey,
+    detect_survey,
+    load_survey,
+    read_labels,
+    read_photometry,
+)
+from jpassed.surveys.columns import numbers_and_mask
+from jpassed.surveys.labels import SENTINELS
+from jpassed.vocabulary import load_vocabulary, split_quantity
+from jpassed.weights import load_model
+
+if TYPE_CHECKING:
+    from jpassed.annotation.inference import Batch
+    from jpassed.nn.checkpoint import LoadedModel
+
+__all__ = ["DEFAULT_OUTPUTS", "Task", "check_table", "prepare", "read_outputs"]
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_OUTPUTS = (
+    "z", "logmstar", "logsfr", "logzstar", "t0", "tau", "av", "ur_rest", "ur_int", "logage_m",
+    "logage_l", "ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha", "ew_nii", "ew_sii",
+    "flux:galex_fuv", "flux:galex_nuv",
+)  # fmt: skip
+"""Quantities that `annotate` predicts unless others are asked for."""
+
+SMALLEST_ERROR, LARGEST_FLUX = 1e-9, 1e12
+"""Microjansky: AB magnitudes 46 and -6. Beyond them single precision ends, and so does sense."""
+
+BANDS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Task:
+    """Quantities asked of N objects, and what is known of them.
+
+    Attributes
+    ----------
+    photometry : Photometry
+        Bands that enter the context.
+    labels : dict
+        Labels that enter the context, by quantity.
+    bad_labels, outside : ndarray (N,) of bool
+        Rows with a label that was left out, and with one beyond its range.
+    model : LoadedModel
+    outputs : tuple of str
+        Quantities asked.
+    passbands : dict
+        Pivot and width (Å) of the passbands that may be asked.
+    device : str
+    batch_size : int or None
+    survey : str
+        Name of the survey that was recognised, empty if there is none.
+    """
+
+    photometry: Photometry
+    labels: dict[str, LabelColumn]
+    bad_labels: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    model: LoadedModel
+    outputs: tuple[str, ...]
+    passbands: dict[str, tuple[float, float]]
+    device: str
+    batch_size: int | None
+    survey: str
+
+    def __len__(self) -> int:
+        return len(self.photometry)
+
+    def batches(self, outputs: Sequence[str] | None = None) -> Iterator[Batch]:
+        """Posteriors of all rows in batches; of other quantities than those asked if named."""
+        from jpassed.annotation.inference import Predictor
+
+        wanted = self.outputs if outputs is None else outputs
+        predictor = Predictor(self.model, wanted, self.passbands, self.device)
+        return predictor.batches(self.photometry, self.labels, self.batch_size)
+
+    @property
+    def outputs_and_redshift(self) -> tuple[str, ...]:
+        """`outputs`, and the redshift where it decides which lines are in range."""
+        known = "z" in self.labels and bool(self.labels["z"].observed.all())
+        if "z" in self.outputs or known or not any(q in LINE_LIMITS for q in self.outputs):
+            return self.outputs
+        return (*self.outputs, "z")
+
+    def n_labels(self, rows: slice, without: str = "") -> NDArray[np.int64]:
+        """Number of labels in the context of each object, one of them left out."""
+        count = np.zeros(len(range(*rows.indices(len(self)))), dtype=np.int64)
+        for name, column in self.labels.items():
+            if name != without:
+                count += column.observed[rows]
+        return count
+
+    def nothing_known(self, rows: slice, quantity: str) -> NDArray[np.bool_]:
+        """Objects with neither a band nor a label other than `quantity` itself."""
+        return ~self.photometry.observed[rows].any(axis=1) & (self.n_labels(rows, quantity) == 0)
+
+    def flags(self, rows: slice, log_scale: NDArray[np.float64]) -> NDArray[np.int32]:
+        """``jp_flag`` of some rows."""
+        p = self.photometry
+        return raise_flags(
+            n_bands=p.observed[rows].sum(axis=1),
+            n_labels=self.n_labels(rows),
+            bad_input=p.bad_errors[rows] | self.bad_labels[rows],
+            outside=self.outside[rows],
+            log_scale=log_scale,
+            significance=significance(p.flux[rows], p.error[rows], p.observed[rows]),
+        )
+
+
+def check_table(table: Any) -> None:
+    """Raise `InputError` for what is no table, or an empty one."""
+    from astropy.table import Table
+
+    if not isinstance(table, Table):
+        raise InputError(
+            f"expected an astropy Table or QTable, got {type(table).__name__}; a pandas DataFrame "
+            "becomes one with Table.from_pandas(frame), a file with jpassed.io.read_catalog(path)"
+        )
+    if len(table) == 0 or not table.colnames:
+        raise InputError(
+            f"the table is empty ({len(table)} rows, {len(table.colnames)} columns); expected at "
+            "least one row with bandfluxes"
+        )
+
+
+def read_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
+    """Quantities asked, each once; a text is split at its commas.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that is no quantity. Passbands are checked later, beside those of the table.
+    InputError
+        For none, or what are no names.
+    """
+    if outputs is None:
+        return DEFAULT_OUTPUTS
+    if isinstance(outputs, str):
+        outputs = [name.strip() for name in outputs.split(",") if name.strip()]
+    try:
+        names = tuple(dict.fromkeys(outputs))
+    except TypeError:
+        raise InputError(
+            f"outputs: expected names such as ['z', 'flux:J0660'], got {outputs!r}"
+        ) from None
+    if not names:
+        raise InputError("outputs: expected at least one quantity, got none")
+    vocabulary = load_vocabulary()
+    for name in names:
+        kind, band = split_quantity(name) if isinstance(name, str) else ("", None)
+        if kind not in vocabulary.names or (kind == "flux") != (band is not None):
+            choices = [*vocabulary.scalars, "flux:<band>, e.g. flux:J0660"]
+            raise UnknownNameError("output", name, choices)
+    return names
+
+
+def prepare(
+    table: Any,
+    *,
+    model: str | os.PathLike[str] | LoadedModel,
+    outputs: tuple[str, ...],
+    context: Mapping[str, str] | None,
+    survey: str | os.PathLike[str] | Survey,
+    device: str,
+    batch_size: int | None,
+) -> Task:
+    """Read what a table holds, and check that the model can answer.
+
+    Raises
+    ------
+    InputError, UnknownNameError, UnrecognisedTableError
+        See `jpassed.annotate`.
+    """
+    if context is not None and not isinstance(context, Mapping):
+        raise InputError(f"context: expected {{'z': 'z_spec'}} or the like, got {context!r}")
+    if batch_size is not None and (
+        isinstance(batch_size, bool)
+        or not isinstance(batch_size, (int, np.integer))
+        or batch_size < 1
+    ):
+        raise InputError(f"batch_size: expected a positive whole number, got {batch_size!r}")
+    rules = _survey_of(table, survey)
+    named = {**(rules.context if rules is not None else {}), **(context or {})}
+    labels = read_labels(table, named) if named else {}
+    if rules is not None:
+        photometry = read_photometry(table, rules)
+    elif labels:
+        photometry = _no_photometry(len(table))
+        logger.warning("no bandflux column was recognised: the context alone is used")
+    else:
+        detect_survey(table)  # raises, and says what it saw
+        raise InputError("no bandflux column was recognised")
+    loaded = load_model(model)
+    messages = [*photometry.messages, *(m for c in labels.values() for m in c.messages)]
+    passbands = _passbands(photometry, outputs, loaded)
+    photometry = _sensible(photometry, messages)
+    photometry = _placeable(photometry, loaded, messages)
+    for message in messages:
+        logger.warning(message)
+    bad, outside = _doubtful_labels(table, labels)
+    return Task(
+        photometry,
+        labels,
+        bad,
+        outside,
+        loaded,
+        outputs,
+        passbands,
+        device,
+        None if batch_size is None else int(batch_size),
+        "" if rules is None else rules.name,
+    )
+
+
+def _survey_of(table: Any, survey: str | os.PathLike[str] | Survey) -> Survey | None:
+    if isinstance(survey, Survey):
+        return survey
+    if not isinstance(survey, (str, os.PathLike)):
+        raise InputError(f"survey: expected a name, 'auto' or the path of a map, got {survey!r}")
+    if os.fspath(survey) != "auto":
+        return load_survey(survey if isinstance(survey, str) else Path(survey))
+    try:
+        return detect_survey(table)
+    except UnrecognisedTableError:
+        return None
+
+
+def _no_photometry(n: int) -> Photometry:
+    empty = np.zeros((n, 0))
+    none = np.zeros(0)
+    return Photometry(
+        (), none, none, empty, empty, empty.astype(bool), np.zeros(n, dtype=bool)
+    )  # fmt: skip
+
+
+def _passbands(
+    photometry: Photometry, outputs: Sequence[str], model: LoadedModel
+) -> dict[str, tuple[float, float]]:
+    """Pivot and width of all passbands; those asked must be within the model's reach."""
+    own = zip(photometry.bands, photometry.pivot, photometry.width, strict=True)
+    passbands = {**known_bands(), **{band: (float(p), float(w)) for band, p, w in own}}
+    limits = trained_range(model.card)
+    for name in outputs:
+        band = split_quantity(name)[1]
+        if band is None:
+            continue
+        if band not in passbands:
+            find_band(band)  # raises, and lists the choices
+        pivot = passbands[band][0]
+        if limits is not None and not limits[0] <= pivot <= limits[1]:
+            raise InputError(
+                f"output {name!r}: its pivot wavelength of {pivot:.0f} Angstrom is outside the "
+                f"{limits[0]:.0f} to {limits[1]:.0f} that model {model.name!r} was trained on"
+            )
+    return passbands
+
+
+def _sensible(photometry: Photometry, messages: list[str]) -> Photometry:
+    """Leave out fluxes and errors that no object can have."""
+    p = photometry
+    with np.errstate(invalid="ignore"):
+        fine = (np.abs(p.flux) <= LARGEST_FLUX) & (p.error <= LARGEST_FLUX)
+        fine &= p.error >= SMALLEST_ERROR
+    bad = p.observed & ~fine
+    if not bad.any():
+        return p
+    bands = [band for band, rows in zip(p.bands, bad.T, strict=True) if rows.any()]
+    messages.append(
+        f"{_shown(bands)}: {int(bad.sum())} values not used: beyond {LARGEST_FLUX:g} uJy, or with "
+        f"an error below {SMALLEST_ERROR:g} uJy"
+    )
+    return replace(
+        p,
+        flux=np.where(bad, 0.0, p.flux),
+        error=np.where(bad, 0.0, p.error),
+        observed=p.observed & ~bad,
+        bad_errors=p.bad_errors | bad.any(axis=1),
+    )
+
+
+def _placeable(photometry: Photometry, model: LoadedModel, messages: list[str]) -> Photometry:
+    """Leave out bands beyond the wavelengths of the training; say which others are new to it."""
+    limits = trained_range(model.card)
+    if limits is None:
+        return photometry
+    inside = (photometry.pivot >= limits[0]) & (photometry.pivot <= limits[1])
+    beyond = [band for band, ok in zip(photometry.bands, inside, strict=True) if not ok]
+    if beyond:
+        messages.append(
+            f"{_shown(beyond)}: not used, outside the {limits[0]:.0f} to {limits[1]:.0f} Angstrom "
+            f"that model {model.name!r} was trained on"
+        )
+    kept = [band for band, ok in zip(photometry.bands, inside, strict=True) if ok]
+    new = [band for band in kept if band not in trained_bands(model.card)]
+    if new:
+        messages.append(
+            f"{_shown(new)}: not among the bands of the training, known to model {model.name!r} by "
+            "wavelength and width alone"
+        )
+    return photometry.select(kept) if beyond else photometry
+
+
+def _shown(bands: Sequence[str]) -> str:
+    more = f" and {len(bands) - BANDS_SHOWN} more" if len(bands) > BANDS_SHOWN else ""
+    return ", ".join(bands[:BANDS_SHOWN]) + more
+
+
+def _doubtful_labels(
+    table: Any, labels: Mapping[str, LabelColumn]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows with a label that has a value but was left out, and rows with one out of range."""
+    vocabulary = load_vocabulary()
+    bad, outside = np.zeros((2, len(table)), dtype=bool)
+    for name, column in labels.items():
+        raw, missing = numbers_and_mask(table[column.column], column.column)
+        given = ~missing.reshape(len(table), -1).all(axis=1)
+        given &= ~np.isin(raw, SENTINELS).reshape(len(table), -1).all(axis=1)
+        bad |= given & ~column.observed
+        kind = vocabulary[name]
+        beyond = (column.value < kind.lower) | (column.value > kind.upper)
+        outside |= column.observed & beyond
+    return bad, outside
