@@ -14,6 +14,7 @@ from astropy.table import QTable, Table
 from click.testing import CliRunner
 
 from jpassed.cli import main
+from jpassed.io.catalogs import read_catalog, write_catalog
 from jpassed.weights import find_model
 
 BAND = "J0660"
@@ -26,7 +27,7 @@ def example(tmp_path_factory) -> Path:
     made = CliRunner().invoke(main, ["example", str(whole)])
     assert made.exit_code == 0, made.output
     path = whole.with_name("few.fits")
-    QTable.read(whole)[:6].write(path)
+    write_catalog(read_catalog(whole)[:6], path)
     return path
 
 
@@ -62,15 +63,15 @@ def refused(annotate, tmp_path):
 
 def altered(example: Path, folder: Path, change) -> Path:
     """A copy of the example after ``change(table)``."""
-    table = QTable.read(example)
+    table = read_catalog(example)
     path = folder / "altered.fits"
     changed = change(table)
-    (table if changed is None else changed).write(path)
+    write_catalog(table if changed is None else changed, path)
     return path
 
 
 def output_of(path: Path) -> QTable:
-    return QTable.read(path.with_name(f"{path.stem}_jpassed{path.suffix}"))
+    return read_catalog(path.with_name(f"{path.stem}_jpassed{path.suffix}"))
 
 
 # --- files --------------------------------------------------------------------------------------

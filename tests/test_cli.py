@@ -19,7 +19,7 @@ import jpassed.io.catalogs
 from jpassed import exceptions
 from jpassed.cli import main
 from jpassed.cli.application import COMMANDS
-from jpassed.cli.arguments import check_writable, comma_list, pairs
+from jpassed.cli.arguments import comma_list, pairs
 from jpassed.cli.reporting import progress_bar
 
 NAMES = st.text("abcxyz0123_:", min_size=1, max_size=12)
@@ -110,7 +110,7 @@ def test_version(run):
     [
         (["anotate"], "No such command 'anotate'"),
         (["annotate"], "Missing argument 'IN'"),
-        (["annotate", "x.fits", "--pfd"], "No such option '--pfd'"),
+        (["annotate", "x.fits", "--pfd"], "--pfd"),
         (["annotate", "x.fits", "--samples", "-1"], "-1 is not in the range x>=0"),
         (["annotate", "x.fits", "--batch-size", "0"], "0 is not in the range x>=1"),
         (["annotate", "x.fits", "--survey", "jpas", "--map", "m.yaml"], "exclude each other"),
@@ -257,6 +257,40 @@ def test_an_existing_output_is_refused_before_any_work(run, library, catalogue):
     assert written == [(["out"], target, True)]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("annotate", "galaxies.fits"),
+        ("example",),
+        ("jspectra", "a.fits"),
+        ("simulate", "-n", "1", "--ssp", "a.npz"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("target", "code", "said"),
+    [
+        ("out.docx", 2, ".parquet"),
+        ("nowhere/out.fits", 1, "nowhere is not a folder"),
+        ("folder.fits", 1, "is a folder"),
+    ],
+)
+def test_a_useless_output_is_refused_before_any_work(
+    run, library, catalogue, tmp_path, monkeypatch, words, target, code, said
+):
+    calls = [
+        library("jpassed.annotation", "annotate", []),
+        library("jpassed.jspectrum", "jspectra", []),
+        library("jpassed.simulation", "simulate", []),
+    ]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.fits").mkdir()
+    shown = run(*words, *(() if words == ("example",) else ("-o",)), target)
+    assert shown.exit_code == code
+    assert said in shown.stderr
+    assert calls == [[], [], []]
+    assert catalogue[1] == []
+
+
 def test_simulate_options(run, library, catalogue, tmp_path):
     calls = library("jpassed.simulation", "simulate", ["galaxy"] * 3)
     out = tmp_path / "mock.fits"
@@ -384,21 +418,6 @@ def test_comma_list_keeps_order_and_drops_repeats(groups):
 @given(st.dictionaries(NAMES, NAMES, max_size=4))
 def test_pairs_reads_what_it_is_given(expected):
     assert pairs([f" {k} = {v} " for k, v in expected.items()], "--context") == expected
-
-
-def test_check_writable(tmp_path):
-    there = tmp_path / "there.fits"
-    there.touch()
-    check_writable(tmp_path / "new.fits", overwrite=False)
-    check_writable(there, overwrite=True)
-    for path, said in (
-        (there, "exists"),
-        (tmp_path, "is a folder"),
-        (tmp_path / "nowhere" / "x.fits", "is not a folder"),
-        (there / "x.fits", "is not a folder"),
-    ):
-        with pytest.raises(exceptions.FileError, match=said):
-            check_writable(path, overwrite=False)
 
 
 # --- what a run tells ---------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from jpassed.exceptions import FileError
-
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
@@ -96,18 +94,18 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
-def check_writable(path: Path, overwrite: bool) -> None:
+def check_target(path: Path, overwrite: bool) -> None:
     """
-    Refuse an output that cannot be written, before any work is done for it.
+    Refuse a catalogue that cannot be written, before any work is done for it.
 
     Raises
     ------
+    UnknownNameError
+        The ending is not one of a table.
     FileError
-        The file exists and may not be overwritten, or its folder is not a folder.
+        The file exists and may not be overwritten, or its folder cannot be written to.
     """
-    if path.is_dir():
-        raise FileError(f"{path} is a folder: name a file to write to")
-    if not path.parent.is_dir():
-        raise FileError(f"cannot write {path}: {path.parent} is not a folder")
-    if path.exists() and not overwrite:
-        raise FileError(f"{path} exists: pass --overwrite to replace it, or name another with -o")
+    from jpassed.io.atomic import check_output
+    from jpassed.io.formats import table_file
+
+    check_output(table_file(path).path, overwrite)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from jpassed.cli.arguments import (
-    check_writable,
+    check_target,
     comma_list,
     device_option,
     input_path,
@@ -75,7 +75,8 @@ def command(
     Add predictions with errors to the catalogue IN.
 
     IN and OUT are FITS, VOTable (.vot, .xml), ECSV, Parquet or CSV, also with .gz. Columns of IN
-    are kept as they are; new ones begin with jp_.
+    are kept as they are; new ones begin with jp_. Where a FITS or VOTable file holds several tables,
+    IN#2 or IN#NAME picks one.
     """
     if survey is not None and column_map is not None:
         raise click.UsageError("--survey and --map exclude each other: a map describes a survey.")
@@ -86,8 +87,8 @@ def command(
     from jpassed.io.catalogs import default_output, read_catalog, write_catalog
 
     target = output if output is not None else default_output(source)
+    check_target(target, overwrite)
     table = read_catalog(source)
-    check_writable(target, overwrite)
     with progress_bar("objects") as progress:
         annotated = annotate(
             table,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from jpassed.cli.arguments import check_writable
+from jpassed.cli.arguments import check_target
 from jpassed.cli.reporting import reporting_options
 
 EMBEDDED = "data/example.fits"
@@ -28,7 +28,7 @@ def command(output: Path, overwrite: bool) -> None:
     The ending of OUT chooses the format: FITS, VOTable (.vot, .xml), ECSV, Parquet or CSV, also
     with .gz. The truth behind each galaxy is in the columns true_*.
     """
-    check_writable(output, overwrite)
+    check_target(output, overwrite)
 
     from jpassed.io.catalogs import read_catalog, write_catalog
 

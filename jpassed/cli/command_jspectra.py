@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from jpassed.cli.arguments import check_writable, comma_list, input_path, output_option
+from jpassed.cli.arguments import check_target, comma_list, input_path, output_option
 from jpassed.cli.reporting import reporting_options
 
 
@@ -87,7 +87,7 @@ def command(
     OUT has a row for each spectrum, with <band> and <band>_err in microjansky; a band is given only
     where the spectrum covers 99 % of it.
     """
-    check_writable(output, overwrite)
+    check_target(output, overwrite)
 
     from jpassed.io.catalogs import write_catalog
     from jpassed.jspectrum import jspectra

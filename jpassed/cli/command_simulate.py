@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jpassed.cli.arguments import check_writable, device_option, input_path, output_option
+from jpassed.cli.arguments import check_target, device_option, input_path, output_option
 from jpassed.cli.reporting import progress_bar, reporting_options
 
 
@@ -67,7 +67,7 @@ def command(
     OUT has bandfluxes <band> with <band>_err in microjansky and the truth as true_<quantity>, so
     that jpassed annotate reads it as it is.
     """
-    check_writable(output, overwrite)
+    check_target(output, overwrite)
 
     from jpassed.io.catalogs import write_catalog
     from jpassed.simulation import simulate
