@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jpassed.exceptions import FileError, MissingDependencyError
+from jpassed.exceptions import FileError, InputError, MissingDependencyError
 from jpassed.io.native_columns import refuse_duplicates
 from jpassed.io.texts import one_line
 
@@ -43,10 +43,14 @@ def read_parquet(content: bytes, path: Path) -> Any:
 
     arrow, parquet = _pyarrow()
     try:
-        source = parquet.read_table(BytesIO(content))
+        file = parquet.ParquetFile(BytesIO(content))
+        refuse_duplicates(file.schema_arrow.names, path)
+        source = file.read()
+    except InputError:
+        raise
     except (arrow.ArrowException, OSError, ValueError) as exc:
-        raise FileError(f"{path} is not a Parquet file, or it is damaged: {one_line(exc)}") from exc
-    refuse_duplicates(source.column_names, path)
+        reason = one_line(exc)
+        raise FileError(f"{path} is not a Parquet file, or it is damaged: {reason}") from exc
     meta, described = _description(source.schema.metadata or {}, path)
     table = Table(meta=meta)
     for name in source.column_names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -51,7 +52,7 @@ def read_votable(content: bytes, path: Path, part: str | None) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            document = votable.parse(BytesIO(content), verify="ignore")
+            document = votable.parse(BytesIO(_without_text_arrays(content)), verify="ignore")
             _refuse_error(document, path)
             chosen = _choose(list(document.iter_tables()), path, part)
             refuse_duplicates((field.name for field in chosen.fields), path)
@@ -73,6 +74,24 @@ def read_votable(content: bytes, path: Path, part: str | None) -> Any:
             key: value for key, value in kept.items() if key in ("ucd", "utype", "xtype", "links")
         }
     return table
+
+
+def _without_text_arrays(content: bytes) -> bytes:
+    """The file without PARAM elements that hold several texts.
+
+    STILTS and TOPCAT write the COMMENT cards of a FITS table as such a PARAM; astropy refuses the
+    whole file for it.
+    """
+    head, mark, tail = content.partition(b"<DATA>")
+
+    def keep(found: re.Match[bytes]) -> bytes:
+        several = re.search(rb"""arraysize=["']\d+x""", found[1])
+        text = re.search(rb"""datatype=["'](char|unicodeChar)["']""", found[1])
+        return b"" if several and text else found[0]
+
+    quoted = rb"""(?:[^>"']|"[^"]*"|'[^']*')*?"""
+    pattern = rb"(<PARAM\b" + quoted + rb")(?:/>|>.*?</PARAM>)"
+    return re.sub(pattern, keep, head, flags=re.DOTALL) + mark + tail
 
 
 def _refuse_error(document: Any, path: Path) -> None:
@@ -170,7 +189,21 @@ def write_votable(table: Any, path: Path) -> None:
                 if not isinstance(value, str):
                     given["utype"] = JSON_UTYPE
             element.params.append(Param(document, **given))
-        document.to_xml(str(path), tabledata_format="binary2")
+        buffer = BytesIO()
+        document.to_xml(buffer, tabledata_format="binary2")
+    path.write_bytes(_plain_descriptions(buffer.getvalue()))
+
+
+def _plain_descriptions(content: bytes) -> bytes:
+    """Undo the line breaks and blanks that astropy's writer puts into descriptions."""
+    head, mark, tail = content.partition(b"<DATA>")
+    head = re.sub(
+        rb"(<DESCRIPTION>)(.*?)(</DESCRIPTION>)",
+        lambda found: found[1] + b" ".join(found[2].split()) + found[3],
+        head,
+        flags=re.DOTALL,
+    )
+    return head + mark + tail
 
 
 def _no_masked_text(table: Any) -> None:
