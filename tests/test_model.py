@@ -23,20 +23,22 @@ from small_model import (
     predict,
 )
 
-from jpassed.exceptions import InputError, UnknownNameError
-from jpassed.nn import ModelConfig, SEDModel
-from jpassed.nn.blocks import attention, key_bias
-from jpassed.nn.encodings import FourierEncoding, WavelengthEncoding
+from jpassed.nn import SEDModel
 from jpassed.tokens import Context, TokenBatch, build_requests
 
 MODEL = make_model()
 MODEL_WITHOUT_PATCH = make_model(patch_bands=())
+MODEL_WITH_CONTRAST = make_model(contrast_bands=4)
 OBJECTS = make_objects()
 SEEDS = st.integers(0, 10_000)
-BOTH = pytest.mark.parametrize(
+EVERY_FORM = pytest.mark.parametrize(
     ("model", "patch"),
-    [(MODEL, CONFIG.patch_bands), (MODEL_WITHOUT_PATCH, ())],
-    ids=["patch", "no patch"],
+    [
+        (MODEL, CONFIG.patch_bands),
+        (MODEL_WITH_CONTRAST, CONFIG.patch_bands),
+        (MODEL_WITHOUT_PATCH, ()),
+    ],
+    ids=["patch", "contrast", "no patch"],
 )
 
 
@@ -58,7 +60,7 @@ def pad(tokens: TokenBatch, count: int, junk: float) -> TokenBatch:
 # Shapes and values
 
 
-@BOTH
+@EVERY_FORM
 def test_answers_have_their_shapes_and_are_finite(model, patch):
     answer = predict(model, OBJECTS.context(patch))
     assert answer.names == REQUESTED
@@ -83,7 +85,7 @@ def test_other_heads_for_redshift(form):
     assert answer.parameters.shape[-1] == (2 if form == "gaussian" else 9)
 
 
-@BOTH
+@EVERY_FORM
 @given(seed=SEEDS, observed=st.floats(0.0, 1.0), given_=st.floats(0.0, 1.0))
 @settings(max_examples=25)
 def test_any_context_gives_finite_answers(model, patch, seed, observed, given_):
@@ -105,7 +107,7 @@ def test_no_hidden_state():
 # What must not change the answer
 
 
-@BOTH
+@EVERY_FORM
 @given(seed=SEEDS, order=st.permutations(range(len(BANDS))))
 @settings(max_examples=25)
 def test_order_of_the_bands_does_not_matter(model, patch, seed, order):
@@ -114,7 +116,7 @@ def test_order_of_the_bands_does_not_matter(model, patch, seed, order):
     assert_same(predict(model, objects.columns(list(order)).context(patch)), one)
 
 
-@BOTH
+@EVERY_FORM
 @given(seed=SEEDS)
 @settings(max_examples=25)
 def test_order_of_the_tokens_does_not_matter(model, patch, seed):
@@ -128,7 +130,7 @@ def test_order_of_the_tokens_does_not_matter(model, patch, seed):
     assert_same(predict(model, shuffled), predict(model, context))
 
 
-@BOTH
+@EVERY_FORM
 @given(seed=SEEDS, count=st.integers(1, 5), junk=st.sampled_from([0.0, 1.0, -50.0, 1e4]))
 @settings(max_examples=25)
 def test_padding_does_not_matter(model, patch, seed, count, junk):
@@ -139,7 +141,7 @@ def test_padding_does_not_matter(model, patch, seed, count, junk):
     assert_same(predict(model, padded), predict(model, context))
 
 
-@BOTH
+@EVERY_FORM
 @given(seed=SEEDS, junk=st.sampled_from([float("nan"), float("inf"), -float("inf"), -99.0, 1e30]))
 @settings(max_examples=25)
 def test_masked_values_do_not_matter(model, patch, seed, junk):
@@ -154,7 +156,7 @@ def test_masked_values_do_not_matter(model, patch, seed, junk):
     assert_same(predict(model, dirty.context(patch)), predict(model, clean.context(patch)), 0.0)
 
 
-@BOTH
+@EVERY_FORM
 def test_a_band_that_nobody_observed_is_as_good_as_none(model, patch):
     seen = OBJECTS.observed.clone()
     seen[:, [1, 3, 6]] = False
@@ -173,7 +175,7 @@ def test_an_empty_patch_is_as_good_as_none():
     assert_same(predict(MODEL, without), predict(MODEL, masked.context()))
 
 
-@BOTH
+@EVERY_FORM
 @given(seed=SEEDS, rows=st.permutations(range(6)), cut=st.integers(1, 6))
 @settings(max_examples=25)
 def test_objects_do_not_know_of_each_other(model, patch, seed, rows, cut):
@@ -214,7 +216,7 @@ def change(objects: Objects, name: str, column: int, factor: float) -> Objects:
     return replace(objects, **{name: tensor})
 
 
-@BOTH
+@EVERY_FORM
 @pytest.mark.parametrize("column", [0, 6])
 @pytest.mark.parametrize("name", ["flux", "error"])
 def test_every_observed_value_and_error_counts(model, patch, name, column):
@@ -223,7 +225,7 @@ def test_every_observed_value_and_error_counts(model, patch, name, column):
     assert (distance(model, full.context(patch), other.context(patch)) > 1e-4).all()
 
 
-@BOTH
+@EVERY_FORM
 def test_presence_counts_even_for_a_flux_of_zero(model, patch):
     flux = OBJECTS.flux.clone()
     flux[:, [2, 7]] = 0.0
@@ -293,8 +295,9 @@ def test_a_filter_never_seen_is_known_by_wavelength_and_width():
 
 
 @pytest.mark.parametrize("form", ["gaussian", "mixture"])
-def test_gradients_reach_every_weight_and_are_finite(form):
-    model = make_model(head_real=form).train()
+@pytest.mark.parametrize("contrast", [0, 5])
+def test_gradients_reach_every_weight_and_are_finite(form, contrast):
+    model = make_model(head_real=form, contrast_bands=contrast).train()
     objects = make_objects(16, given=0.3)
     names = tuple(VOCABULARY.scalars) + tuple(f"flux:{b}" for b in BANDS)
     answer = model(objects.context(), build_requests(names, VOCABULARY, PASSBANDS))
@@ -343,65 +346,3 @@ def test_gpu_answers_the_same():
         there, parameters=there.parameters.cpu(), redshift_logits=there.redshift_logits.cpu()
     )
     assert_same(back, predict(MODEL, context), tolerance=1e-3)
-
-
-# Parts
-
-
-def test_attention_is_the_fused_kernel_in_plain_words():
-    query, key, value = torch.randn(3, 4, 2, 5, 8, generator=torch.Generator().manual_seed(1))
-    present = torch.tensor([[1, 1, 1, 1, 1], [1, 0, 1, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 1]])
-    bias = key_bias(present.bool())
-    assert bias is not None and bias.shape == (4, 1, 1, 5)
-    expected = torch.nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=present.bool()[:, None, None]
-    )
-    torch.testing.assert_close(attention(query, key, value, bias), expected)
-    assert key_bias(torch.ones(2, 3, dtype=torch.bool)) is None
-
-
-def test_fourier_encoding_spans_its_frequencies():
-    encoding = FourierEncoding(5, 0.1, 10.0)
-    assert encoding.size == 10
-    x = torch.tensor([0.0, 0.3])
-    code = encoding(x)
-    frequency = 0.1 * 100.0 ** (np.arange(5) / 4)
-    phase = 2 * np.pi * frequency * x.numpy()[:, None]
-    np.testing.assert_allclose(code, np.c_[np.sin(phase), np.cos(phase)], atol=1e-5)
-
-
-def test_wavelength_encoding_is_zero_without_a_passband():
-    encoding = WavelengthEncoding(4)
-    code = encoding(torch.tensor([0.0, 3785.0, 3785.0]), torch.tensor([0.0, 145.0, 500.0]))
-    assert code.shape == (3, encoding.size)
-    assert not code[0].any()
-    assert torch.isfinite(code).all()
-    assert not torch.equal(code[1], code[2])
-
-
-# Configuration
-
-
-def test_configuration_survives_plain_values():
-    plain = CONFIG.as_dict()
-    assert plain["patch_bands"] == list(CONFIG.patch_bands)
-    assert ModelConfig.from_dict(plain) == CONFIG
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        ({"head_real": "flow"}, UnknownNameError, "unknown head_real 'flow'.*gaussian, mixture"),
-        ({"head_redshift": "bins"}, UnknownNameError, "Did you mean 'binned'"),
-        ({"head_real": "binned"}, InputError, "'binned' is for redshift"),
-        ({"head_redshift": "gaussian"}, InputError, "expected 'binned' or .*'mixture'.*'gaussian'"),
-        ({"width": 100, "heads": 6}, InputError, "width 100 is not a multiple of heads 6"),
-        ({"heads": 0}, InputError, "heads: expected a positive number, got 0"),
-        ({"components": 0}, InputError, "components: expected a positive number"),
-        ({"redshift_bin": -0.1}, InputError, "redshift_bin: expected a positive number"),
-        ({"widht": 192}, UnknownNameError, "unknown model setting 'widht'.*Did you mean 'width'"),
-    ],
-)
-def test_wrong_settings_are_refused(changes, error, message):
-    with pytest.raises(error, match=message):
-        ModelConfig.from_dict(changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from jpassed.exceptions import InputError, UnknownNameError
@@ -26,6 +26,9 @@ class ModelConfig:
         Width and number of the residual blocks that read the patch.
     patch_tokens : int
         Context tokens that the patch becomes.
+    contrast_bands : int
+        The first so many patch bands are neighbours in wavelength, and their contrast against
+        each other is an input of its own; 0 for none.
     width, heads, blocks, decoder_blocks : int
         The trunk over all context tokens, and the decoder.
     expansion : float
@@ -47,6 +50,7 @@ class ModelConfig:
     patch_width: int = 640
     patch_blocks: int = 5
     patch_tokens: int = 4
+    contrast_bands: int = 0
     width: int = 192
     heads: int = 6
     blocks: int = 2
@@ -58,7 +62,6 @@ class ModelConfig:
     components: int = 5
     redshift_max: float = 1.25
     redshift_bin: float = 0.001
-    patch_range: tuple[float, float] = field(default=(3000.0, 10500.0))
 
     def __post_init__(self) -> None:
         for name in ("head_real", "head_redshift"):
@@ -70,6 +73,11 @@ class ModelConfig:
             raise InputError(
                 f"head_redshift: expected 'binned' or that of the other kinds "
                 f"({self.head_real!r}), got {self.head_redshift!r}"
+            )
+        if self.patch_bands and not 0 <= self.contrast_bands <= len(self.patch_bands):
+            raise InputError(
+                f"contrast_bands: expected 0 to {len(self.patch_bands)}, the number of patch "
+                f"bands, got {self.contrast_bands}"
             )
         for name in ("width", "heads", "frequencies", "components", "redshift_bin", "redshift_max"):
             if getattr(self, name) <= 0:

@@ -15,6 +15,9 @@ from jpassed.tokens.batch import Context, TokenBatch
 
 __all__ = ["BandEmbedding", "LabelEmbedding", "ObjectEmbedding", "PatchEmbedding"]
 
+CONTRAST_REACH = (1, 4)
+"""Neighbours, in bands to either side, against which a band's contrast is measured."""
+
 
 def _channels(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
     """Value, log error, value / error and presence of each band: (..., P) -> (..., 4 P).
@@ -29,6 +32,26 @@ def _channels(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
     return torch.cat((squeezed * seen, log_error * seen, ratio * seen, seen), -1)
 
 
+def _contrast(value: Tensor, error: Tensor, observed: Tensor, reach: int) -> Tensor:
+    """Significance of each band against the weighted mean of its observed neighbours.
+
+    (B, P) values of bands in the order of wavelength -> (B, P), 0 where a band or all of its
+    neighbours up to `reach` bands away are missing. Lines and breaks stand out in it at once.
+    """
+    seen = observed.to(value.dtype)
+    weight = seen / torch.where(observed, error, 1.0).clamp(min=1e-8).square().add(1e-4)
+    count = value.shape[-1]
+    stack = nn.functional.pad(torch.stack((weight * value, weight), 1), (reach, reach))
+    # Neighbours alone are added: a sum less the band itself leaves rounding where there are none.
+    shifts = [k for k in range(2 * reach + 1) if k != reach]
+    around = torch.stack([stack[..., k : k + count] for k in shifts]).sum(0)
+    total = around[:, 1]
+    known = observed & (total > 0)
+    mean = around[:, 0] / torch.where(known, total, 1.0)
+    variance = torch.where(known, error.square() + 1e-4 + 1.0 / total.clamp(min=1e-8), 1.0)
+    return torch.where(known, torch.asinh((value - mean) * variance.rsqrt()), 0.0) / 2.0
+
+
 class PatchEmbedding(nn.Module):
     """A whole survey's bands to a few context tokens, through residual blocks.
 
@@ -38,7 +61,9 @@ class PatchEmbedding(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         bands = len(config.patch_bands)
-        self.first = nn.Linear(4 * bands + 2, config.patch_width)
+        self.narrow = config.contrast_bands
+        extra = 2 + len(CONTRAST_REACH) * self.narrow
+        self.first = nn.Linear(4 * bands + extra, config.patch_width)
         self.blocks = nn.ModuleList(
             ResidualBlock(config.patch_width) for _ in range(config.patch_blocks)
         )
@@ -50,7 +75,13 @@ class PatchEmbedding(nn.Module):
         """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
         x = _channels(tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
         count = tokens.observed[:, 0].float().mean(-1)
-        x = torch.cat((x, 0.2 * log_scale.unsqueeze(-1), count.unsqueeze(-1)), -1)
+        parts = [x, 0.2 * log_scale.unsqueeze(-1), count.unsqueeze(-1)]
+        if self.narrow:
+            value, error, observed = (
+                t[:, 0, : self.narrow] for t in (tokens.value, tokens.error, tokens.observed)
+            )
+            parts += [_contrast(value, error, observed, reach) for reach in CONTRAST_REACH]
+        x = torch.cat(parts, -1)
         with torch.autocast(x.device.type, enabled=False):
             h = self.first(x.float())
         for block in self.blocks:
