@@ -74,9 +74,9 @@ def command(
     """
     Add predictions with errors to the catalogue IN.
 
-    IN and OUT are FITS, VOTable (.vot, .xml), ECSV, Parquet or CSV, also with .gz. Columns of IN
-    are kept as they are; new ones begin with jp_. Where a FITS or VOTable file holds several tables,
-    IN#2 or IN#NAME picks one.
+    IN and OUT are FITS, VOTable (.vot, .xml), ECSV, Parquet or CSV, also with .gz; of several
+    tables in a FITS or VOTable file IN#2 or IN#NAME picks one. Columns of IN are kept as they are;
+    new ones begin with jp_.
     """
     if survey is not None and column_map is not None:
         raise click.UsageError("--survey and --map exclude each other: a map describes a survey.")
