@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,16 @@ from jpassed.exceptions import InputError, UnknownNameError
 if TYPE_CHECKING:
     from astropy.table import QTable
 
+    from jpassed.jspectrum import ErrorModel
+
 __all__ = ["simulate"]
 
-CHUNK = 8192
+CHUNK = 2048
+"""Galaxies drawn at once, always the same: the first rows of a long table are a short one."""
+
 SELECTION_BAND = "rSDSS"
+BRIGHTEST_SELECTION = 16.0
+GALEX_DEPTHS = ("ais", "mis", "dis")
 
 
 def simulate(
@@ -26,7 +33,7 @@ def simulate(
     seed: int | None = None,
     ssp: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     lines: str | os.PathLike[str] | None = None,
-    noise: str = "minijpas-v1",
+    noise: str | os.PathLike[str] | ErrorModel = "minijpas-v1",
     galex: str | None = "ais",
     r_limit: float = 24.0,
     r_select: float = 22.7,
@@ -40,18 +47,21 @@ def simulate(
     n : int
         Number of galaxies that pass the selection on noisy r < `r_select`.
     seed : int, optional
-        The same seed gives the same table; without one every call is new.
+        The same seed gives the same table, and the first rows of a longer one; without one
+        every call is new. The seed that was used is in the table's meta.
     ssp : path or sequence of paths
         SSP grid files (BC03 or E-MILES; see the documentation for the layout); with several,
         every galaxy draws one.
     lines : path, optional
         CloudyFSPS line table (Byler+2017); without it the embedded line ratios are used.
-    noise : str
-        Noise preset of the J-PAS bands; its name and digest are kept in the table's meta.
+    noise : str, path or ErrorModel
+        Noise preset of the J-PAS bands; names and digests of the presets are kept in the
+        table's meta.
     galex : {"ais", "mis", "dis"} or None
         GALEX depth; None leaves GALEX out.
     r_limit, r_select : float
-        True magnitude to which galaxies are simulated, and limit of the selection.
+        True magnitude to which galaxies are simulated, and limit of the selection on the noisy
+        one: between 16 and `r_limit`.
     device : str
         Where the simulator runs.
     progress : callable, optional
@@ -67,12 +77,17 @@ def simulate(
     Raises
     ------
     InputError
-        If `n` is not positive.
+        If an argument makes no sense.
     FileError
         If a grid cannot be read.
     UnknownNameError
         For an unknown preset.
     """
+    _check(n, seed, galex, r_limit, r_select)
+    paths = [ssp] if isinstance(ssp, (str, os.PathLike)) else list(ssp)
+    if not paths:
+        raise InputError("ssp: expected at least one SSP grid file, got none")
+
     import torch
 
     from jpassed.filters import load_filters
@@ -81,23 +96,21 @@ def simulate(
     from jpassed.simulator.noise import NoiseModel
     from jpassed.vocabulary import load_vocabulary
 
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise InputError(f"n: expected a positive number of galaxies, got {n!r}")
-    if galex is not None and galex not in ("ais", "mis", "dis"):
-        raise UnknownNameError("GALEX depth", galex, ("ais", "mis", "dis"))
     filters = load_filters("jpas")
     model = load_noise(noise)
+    digests = [model.digest[:16]]
     if galex is not None:
         filters = filters + load_filters("galex")
-        model = model + load_noise(f"galex-{galex}")
+        depth = load_noise(f"galex-{galex}")
+        digests.append(depth.digest[:16])
+        model = model + depth
     missing = [b for b in filters.names if b not in model.bands]
     if missing:
         raise InputError(
-            f"noise preset {noise!r} lacks the bands {', '.join(missing)}; a preset for "
+            f"noise preset {model.name!r} lacks the bands {', '.join(missing)}; a preset for "
             "jpassed.simulate has all J-PAS bands"
         )
     model = model.select(filters.names)
-    paths = [ssp] if isinstance(ssp, (str, os.PathLike)) else list(ssp)
     grids = [read_ssp(Path(path)) for path in paths]
     simulator = GalaxySimulator(
         grids if len(grids) > 1 else grids[0],
@@ -109,16 +122,14 @@ def simulate(
     )
     twin = NoiseModel(model.arrays(), device=simulator.device)
     generator = torch.Generator(device=simulator.device)
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
+    seed = secrets.randbits(31) if seed is None else int(seed)
+    generator.manual_seed(seed)
     selection = filters.names.index(SELECTION_BAND)
     limit = 3631e6 * 10 ** (-0.4 * r_select)
     parts: list[dict[str, Any]] = []
     count = 0
     while count < n:
-        sample = simulator.sample(min(CHUNK, max(1024, 4 * (n - count))), generator)
+        sample = simulator.sample(CHUNK, generator)
         noisy, error = twin.apply(sample.bandflux, generator=generator)
         passed = noisy[:, selection] > limit
         part: dict[str, Any] = {
@@ -136,43 +147,70 @@ def simulate(
     joined = {key: np.concatenate([p[key] for p in parts])[:n] for key in parts[0]}
     meta = {
         "noise": model.name,
-        "noise_digest": model.digest,
+        "noise_digest": "+".join(digests),
         "seed": seed,
         "ssp": ", ".join(os.path.basename(os.fspath(p)) for p in paths),
         "r_limit": r_limit,
         "r_select": r_select,
     }
-    return _as_table(joined, filters.names, load_vocabulary(), meta)
+    return _as_table(joined, filters, load_vocabulary(), meta)
+
+
+def _check(n: Any, seed: int | None, galex: str | None, r_limit: float, r_select: float) -> None:
+    """Refuse arguments before any grid is read."""
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise InputError(f"n: expected a positive number of galaxies, got {n!r}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+        raise InputError(f"seed: expected a whole number or None, got {seed!r}")
+    if galex is not None and galex not in GALEX_DEPTHS:
+        raise UnknownNameError("GALEX depth", galex, GALEX_DEPTHS)
+    if not BRIGHTEST_SELECTION <= r_select <= r_limit:
+        raise InputError(
+            f"r_select: expected a magnitude from {BRIGHTEST_SELECTION:g} to r_limit = "
+            f"{r_limit:g}, got {r_select!r}: galaxies fainter than r_limit are not simulated, and "
+            "hardly any is brighter"
+        )
 
 
 def _as_table(
-    joined: dict[str, np.ndarray], bands: tuple[str, ...], vocabulary: Any, meta: dict[str, Any]
+    joined: dict[str, np.ndarray], filters: Any, vocabulary: Any, meta: dict[str, Any]
 ) -> QTable:
     from astropy import units as u
-    from astropy.table import MaskedColumn, QTable
+    from astropy.table import Column, MaskedColumn, QTable
 
     import jpassed
+    from jpassed.posteriors.columns import band_ucd
 
     table = QTable()
     table["id"] = np.arange(1, len(joined["mag"]) + 1)
-    table["id"].info.description = "Number of the simulated galaxy"
-    for i, band in enumerate(bands):
+    _say(table["id"], "Number of the simulated galaxy", "meta.id;meta.main")
+    for i, passband in enumerate(filters):
+        band = passband.name
+        ucd = band_ucd(vocabulary["flux"].ucd, passband.pivot_wavelength)
         table[band] = joined["flux"][:, i].astype(np.float32) * u.uJy
-        table[band].info.description = f"Total AB bandflux in {band}, with noise"
+        _say(table[band], f"Total AB bandflux in {band}, with noise", ucd)
         table[f"{band}_err"] = joined["error"][:, i].astype(np.float32) * u.uJy
-        table[f"{band}_err"].info.description = f"Random error of {band}"
+        _say(table[f"{band}_err"], f"Random error of {band}", f"stat.error;{ucd}")
     for kind in vocabulary:
         if f"value {kind.name}" not in joined:
             continue
         hidden = ~joined[f"target {kind.name}"]
         value = np.where(hidden, np.nan, joined[f"value {kind.name}"]).astype(np.float32)
-        column = MaskedColumn(value, mask=hidden, name=f"true_{kind.name}")
-        if kind.unit:
-            column.unit = kind.unit
-        column.description = f"True value: {kind.description}"
-        table[f"true_{kind.name}"] = column
+        about = {"name": f"true_{kind.name}", "unit": kind.unit or None, "format": kind.format}
+        if hidden.any():
+            column = MaskedColumn(value, mask=hidden, **about)
+        else:
+            column = Column(value, **about)
+        # The UCD of the vocabulary is that of a photometric redshift, which truth is not.
+        _say(column, f"True value: {kind.description}", kind.ucd.replace(".phot", ""))
+        table[column.name] = column
     table["true_mag_rsdss"] = joined["mag"].astype(np.float32) * u.mag
-    table["true_mag_rsdss"].info.description = "True AB magnitude in rSDSS"
+    _say(table["true_mag_rsdss"], "True AB magnitude in rSDSS", "phot.mag;em.opt.R")
     table.meta.update({k: v for k, v in meta.items() if v is not None})
     table.meta["jpassed_version"] = jpassed.__version__
     return table
+
+
+def _say(column: Any, description: str, ucd: str) -> None:
+    column.info.description = description
+    column.info.meta = {"ucd": ucd}
