@@ -78,6 +78,21 @@ def test_predicted_bands_are_drawn_by_wavelength(table, ax):
     assert (heights.min(), heights.max()) == (8.0, 14.0)
 
 
+def test_broad_bands_are_points_beside_the_line(table, ax):
+    table["jp_flux_rSDSS"] = [11.0, 11.0] * u.uJy
+    table["jp_flux_rSDSS_lo"] = [10.0, 10.0] * u.uJy
+    table["jp_flux_rSDSS_hi"] = [13.0, 13.0] * u.uJy
+    plot_sed(table, ax=ax)
+    broad = next(c for c in ax.containers if c.get_label() == "predicted, broad bands")
+    pivot, width = known_bands()["rSDSS"]
+    assert list(broad.lines[0].get_xydata()[0]) == [pivot, 11.0]
+    along, across = (lines.get_segments()[0] for lines in broad.lines[2])
+    assert list(along[:, 0]) == pytest.approx([pivot - width / 2, pivot + width / 2])
+    assert list(across[:, 1]) == [10.0, 13.0]
+    line = next(line for line in ax.lines if line.get_label() == "predicted")
+    assert list(line.get_ydata()) == [9.0, 12.0]
+
+
 def test_a_table_without_predictions_shows_its_points(table, ax):
     plot_sed(table[[n for n in table.colnames if not n.startswith("jp_")]], ax=ax)
     assert ax.get_legend_handles_labels()[1] == ["observed"]

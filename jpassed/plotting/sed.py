@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["plot_sed"]
 
 PREFIX = "jp_flux_"
+BROAD = 400.0
+"""Bands wider than this (Å) average over what narrow ones resolve: they are drawn as points."""
 
 
 def plot_sed(table: Table, row: int = 0, *, survey: str = "auto", ax: Axes | None = None) -> Axes:
@@ -29,7 +31,8 @@ def plot_sed(table: Table, row: int = 0, *, survey: str = "auto", ax: Axes | Non
     ----------
     table : `~astropy.table.Table`
         A table of bandfluxes; where `jpassed.annotate` added ``jp_flux_<band>`` with ``_lo`` and
-        ``_hi``, these are drawn as a line with a band from the 16th to the 84th percentile.
+        ``_hi``, these are drawn as a line (narrow bands) and points (broad bands) with their 16th and 84th
+        percentiles.
     row : int
         Which row.
     survey : str
@@ -67,28 +70,41 @@ def plot_sed(table: Table, row: int = 0, *, survey: str = "auto", ax: Axes | Non
         label="observed",
         zorder=3,
     )
-    wave, middle, low, high = _predicted(only)
+    points = _predicted(only)
+    wave, middle, low, high = points[points[:, 1] <= BROAD][:, [0, 2, 3, 4]].T
     if wave.size:
         ax.fill_between(wave, low, high, color="tab:orange", alpha=0.3, linewidth=0)
         ax.plot(wave, middle, color="tab:orange", linewidth=1.2, label="predicted")
+    wave, width, middle, low, high = points[points[:, 1] > BROAD].T
+    if wave.size:
+        ax.errorbar(
+            wave,
+            middle,
+            xerr=0.5 * width,
+            yerr=(middle - low, high - middle),
+            fmt="s",
+            markersize=4,
+            markerfacecolor="none",
+            linewidth=0.8,
+            color="tab:orange",
+            label="predicted, broad bands",
+        )
     ax.set_xlabel("wavelength (Å)")
     ax.set_ylabel("bandflux (µJy)")
     ax.legend(frameon=False)
     return ax
 
 
-def _predicted(only: Table) -> tuple[NDArray[np.float64], ...]:
-    """Pivot, median, 16th and 84th percentile of the predicted bands, by wavelength; each (B,)."""
-    bands = known_bands()
+def _predicted(only: Table) -> NDArray[np.float64]:
+    """Pivot, width, median, 16th and 84th percentile of predicted bands, by pivot: (B, 5)."""
     points = []
-    for band, (pivot, _) in bands.items():
+    for band, (pivot, width) in known_bands().items():
         names = [f"{PREFIX}{band}{end}" for end in ("", "_lo", "_hi")]
         if all(name in only.colnames for name in names):
             values = [_microjansky(only[name]) for name in names]
             if np.isfinite(values).all():
-                points.append((pivot, *values))
-    sorted_points = np.array(sorted(points), dtype=np.float64).reshape(-1, 4)
-    return tuple(sorted_points.T)
+                points.append((pivot, width, *values))
+    return np.array(sorted(points), dtype=np.float64).reshape(-1, 5)
 
 
 def _microjansky(column: object) -> float:
