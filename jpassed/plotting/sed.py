@@ -31,8 +31,8 @@ def plot_sed(table: Table, row: int = 0, *, survey: str = "auto", ax: Axes | Non
     ----------
     table : `~astropy.table.Table`
         A table of bandfluxes; where `jpassed.annotate` added ``jp_flux_<band>`` with ``_lo`` and
-        ``_hi``, these are drawn as a line (narrow bands) and points (broad bands) with their 16th and 84th
-        percentiles.
+        ``_hi``, these are drawn with their 16th and 84th percentile: narrow bands as a line, broad
+        ones as points.
     row : int
         Which row.
     survey : str
