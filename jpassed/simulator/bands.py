@@ -12,13 +12,26 @@ from numpy.typing import NDArray
 from jpassed.exceptions import CoverageError, InputError
 from jpassed.units import SPEED_OF_LIGHT
 
-__all__ = ["SEGMENTS", "Segment", "band_weights", "build_segments", "rest_pixels", "sdss_ur"]
+__all__ = [
+    "LINE_STEP",
+    "SEGMENTS",
+    "Segment",
+    "band_weights",
+    "build_segments",
+    "line_weights",
+    "rest_pixels",
+    "sdss_ur",
+]
 
 FloatArray = NDArray[np.float64]
 Passband = tuple[str, FloatArray, FloatArray]
 
 WEIGHT_SCALE = 1e12
 """Bandflux weights are multiplied by this: lambda^2 / c is about 1e-11 s."""
+
+LINE_STEP = 5e-5
+LINE_SIGMA = 120.0 / 299792.458
+"""Velocity dispersion of 120 km/s: galaxies have 50 to 300, all far below the passbands."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +73,10 @@ def build_segments(passbands: Sequence[Passband]) -> list[tuple[Segment, list[in
     Raises
     ------
     InputError
-        No passbands, two of one name, or arrays that are no curve.
+        Two passbands of one name, or arrays that are no curve.
     CoverageError
         A passband that no segment covers.
     """
-    if not passbands:
-        raise InputError("no passbands were given: expected (name, wave, throughput) tuples")
     chosen: dict[str, list[int]] = {}
     seen: set[str] = set()
     for i, (name, wave, throughput) in enumerate(passbands):
@@ -122,6 +133,28 @@ def band_weights(grid_start: float, step: float, size: int, passband: Passband) 
     out += np.bincount(index.ravel() + 1, (value * part).ravel(), minlength=size)
     norm = (weight * curve / x).sum() * SPEED_OF_LIGHT
     return out / norm * WEIGHT_SCALE
+
+
+def line_weights(segment: Segment, passband: Passband) -> FloatArray:
+    """Bandflux (M,) of a line of unit flux at each of M finely spaced observed wavelengths.
+
+    ``T lambda / (c int T / lambda dlambda)``, times `WEIGHT_SCALE`, every `LINE_STEP` in
+    ln(wavelength) over the segment, smoothed by a Gaussian of `LINE_SIGMA`; 0 at both ends.
+    """
+    _, wave, throughput = passband
+    wave = np.asarray(wave, dtype=np.float64)
+    throughput = np.clip(np.asarray(throughput, dtype=np.float64), 0.0, None)
+    size = int(np.log(segment.upper / segment.lower) / LINE_STEP) + 2
+    grid = segment.lower * np.exp(LINE_STEP * np.arange(size))
+    curve = np.interp(grid, wave, throughput, left=0.0, right=0.0)
+    half = int(4 * LINE_SIGMA / LINE_STEP)
+    kernel = np.exp(-0.5 * (np.arange(-half, half + 1) * LINE_STEP / LINE_SIGMA) ** 2)
+    curve = np.convolve(curve, kernel / kernel.sum(), mode="same")
+    curve[[0, -1]] = 0.0
+    fine = np.unique(np.concatenate([wave, 0.5 * (wave[1:] + wave[:-1])]))
+    value = np.interp(fine, wave, throughput) / fine
+    norm = np.trapezoid(value, fine) * SPEED_OF_LIGHT
+    return curve * grid / norm * WEIGHT_SCALE
 
 
 def rest_pixels(wave: FloatArray, flux: FloatArray, pixels: FloatArray, step: float) -> FloatArray:

@@ -123,6 +123,8 @@ class GalaxySimulator:
             ssp = [ssp]
         if not len(ssp):
             raise InputError("no SSP grid was given")
+        if not len(passbands):
+            raise InputError("no passbands were given: expected (name, wave, throughput) tuples")
         self.device = torch.device(device)
         self.chunk = int(chunk)
         self.priors = load_priors(priors)
@@ -330,13 +332,14 @@ class GalaxySimulator:
         flux_r: Tensor,
         ur: Tensor,
     ) -> dict[str, Tensor]:
-        # flux_r is L_sun/Hz (times WEIGHT_SCALE) of 1 M_sun formed, before distance and (1+z)
+        # flux_r is L_sun/Hz (times WEIGHT_SCALE) of 1 M_sun formed, with L_lambda at the emitted
+        # wavelength: f_lambda = L_lambda / [4 pi d^2 (1+z)]
         log_flux = (
             torch.log10(flux_r)
             - np.log10(WEIGHT_SCALE)
             + LOG_LSUN_10PC
             - 0.4 * p["modulus"]
-            + torch.log10(1.0 + p["z"])
+            - torch.log10(1.0 + p["z"])
         )
         log_zero = float(np.log10(AB_ZEROPOINT_MICROJANSKY))
         formed = log_zero - 0.4 * p["mag"] - log_flux

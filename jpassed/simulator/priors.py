@@ -86,6 +86,15 @@ class PopulationTable:
     balance : float
         Strength of the balancing of section ``balance``: 0 draws the natural density, 1 the
         flattened one.
+
+    Attributes
+    ----------
+    natural, log_weight : ndarray (2, Z, M) and (Z, M)
+        Natural density (sum 1), blue before red, and ln of the drawn over the natural density.
+    cumulative : ndarray
+        Cumulative drawn density over the flattened cells.
+    per_square_degree : float
+        Galaxies on a square degree of sky.
     """
 
     def __init__(self, priors: dict[str, Any], r_limit: float, balance: float) -> None:
@@ -111,6 +120,8 @@ class PopulationTable:
             phi = np.where(absolute < limits["brightest_absolute"], 0.0, phi)
             density.append(phi * volume)
         natural = np.stack(density)  # (2, Z, M)
+        per_magnitude = 0.4 * np.log(10.0) * np.diff(self.m_edges)
+        self.per_square_degree = float((natural * per_magnitude).sum() * (np.pi / 180.0) ** 2)
         natural /= natural.sum()
         weight = _balance(natural, self.z_edges, priors["balance"], balance)
         drawn = natural * weight

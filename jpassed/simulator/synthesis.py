@@ -11,10 +11,12 @@ from torch import Tensor
 
 from jpassed.simulator.attenuation import DustTerms, TemplateError
 from jpassed.simulator.bands import (
+    LINE_STEP,
     Passband,
     Segment,
     band_weights,
     build_segments,
+    line_weights,
     rest_pixels,
     sdss_ur,
 )
@@ -68,15 +70,11 @@ class Pixels:
         self.nebular = tensor(
             rest_pixels(NEBULAR_WAVE, nebular_continuum(NEBULAR_WAVE), wave, segment.step)
         )
-        # Lines: two pixels each, so that flux and centre are kept.
-        position = (np.log(lines.wave) - start) / segment.step
-        inside = (position >= 0) & (position < size - 1)
-        self.line_index = torch.tensor(np.flatnonzero(inside), device=device)
-        left = np.floor(position[inside]).astype(int)
-        part = position[inside] - left
-        area = segment.step * np.exp(start + segment.step * np.stack([left, left + 1]))
-        self.line_pixel = torch.tensor(np.concatenate([left, left + 1]), device=device)
-        self.line_weight = tensor(np.concatenate([(1 - part) / area[0], part / area[1]]))
+        # Lines: the passband at the line, looked up on a fine grid.
+        self.line_table = tensor(np.stack([line_weights(segment, p) for p in passbands], axis=1))
+        self.line_log = torch.tensor(
+            np.log(lines.wave / segment.lower), dtype=torch.float64, device=device
+        )
         self.igm: Tensor | None = None
         if segment.lower < 1216.0 * 2.2:
             self.igm_step = 0.005
@@ -266,10 +264,19 @@ class Synthesis:
             if s == self._optical:
                 screen = torch.exp((stars[:, : cloud.shape[1]] + cloud) @ self._ur_dust)
                 ur = sed @ self._ur - hbeta[:, None] * self._ur_nebular * screen
-            own = lines[:, pixels.line_index]
-            sed.index_add_(1, pixels.line_pixel, torch.cat([own, own], dim=1) * pixels.line_weight)
-            out[:, pixels.columns] = self._observe(sed, pixels, z, log_shift)
+            seen = self._observe(sed, pixels, z, log_shift)
+            out[:, pixels.columns] = seen + self._lines(lines, pixels, log_shift)
         return out, ur
+
+    @staticmethod
+    def _lines(lines: Tensor, pixels: Pixels, log_shift: Tensor) -> Tensor:
+        """Bandfluxes of the lines: a flux L at lambda is L (1+z) per observed Å, at lambda(1+z)."""
+        index = ((pixels.line_log + log_shift[:, None]) / LINE_STEP + 0.5).long()
+        index = index.clamp(0, len(pixels.line_table) - 1)
+        flux = lines * torch.exp(log_shift).float()[:, None]
+        return torch.nn.functional.embedding_bag(
+            index, pixels.line_table, per_sample_weights=flux, mode="sum"
+        )
 
     def _observe(self, sed: Tensor, pixels: Pixels, z: Tensor, log_shift: Tensor) -> Tensor:
         """Shift to the observed frame and integrate over the passbands of a segment."""
