@@ -1,7 +1,8 @@
-"""Pages whose text is in the package already: commands, flags, quantities."""
+"""Pages whose text is in the package already: commands, flags, quantities, model card."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from jpassed.annotation import FLAGS
 from jpassed.cli import main
 from jpassed.vocabulary import load_vocabulary
+from jpassed.weights import find_model, list_models
 
 
 def commands() -> str:
@@ -41,8 +43,18 @@ def flags() -> str:
     return "\n".join(rows) + "\n"
 
 
+def model_card() -> str:
+    """The card of the embedded model: its text where there is one, else what was recorded."""
+    if "default" not in list_models():
+        return "# The default model\n\nThis build has no embedded model.\n"
+    for text in sorted(find_model("default").glob("*.md")):
+        return text.read_text(encoding="utf-8")
+    card = json.dumps(list_models()["default"], indent=2)
+    return f"# The default model\n\nWhat was recorded with it:\n\n```json\n{card}\n```\n"
+
+
 def write_pages(folder: Path) -> None:
     """Write the pages to ``folder``; other pages include them."""
     folder.mkdir(exist_ok=True)
-    for page in (commands, flags, quantities):
+    for page in (commands, flags, model_card, quantities):
         (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")
