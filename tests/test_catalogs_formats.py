@@ -226,7 +226,9 @@ def test_the_table_that_is_written_is_not_changed(table, tmp_path, ending):
             same_numbers(table[name], before[name], name)
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     values=hnp.arrays(
         np.float64, st.integers(1, 6), elements=st.floats(allow_infinity=False, allow_nan=False)

@@ -7,7 +7,7 @@ import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, QTable
 from astropy.utils.masked import Masked
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -120,6 +120,7 @@ def test_complex_and_3d_are_refused():
         numbers_and_mask(np.zeros((2, 3, 4)), "x")
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(
         np.float64,

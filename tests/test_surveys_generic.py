@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, QTable, Table
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jpassed.exceptions import InputError, UnrecognisedTableError
@@ -94,6 +94,7 @@ def test_magnitudes(value, error, unit):
         np.testing.assert_allclose(sigma, 0.1 * np.log(10) / 2.5 * flux, rtol=1e-12)
 
 
+@settings(deadline=None)
 @given(
     flux=st.floats(1e-3, 1e6),
     ratio=st.floats(1e-4, 10.0),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, QTable, Table
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jpassed.exceptions import InputError, UnknownNameError
@@ -88,6 +88,7 @@ def test_logarithm_of_a_quantity():
     np.testing.assert_array_equal(label.observed, [True, True, False, False])
 
 
+@settings(deadline=None)
 @given(
     mass=st.floats(1e6, 1e13), ratio=st.floats(1e-3, 1.0), unit=st.sampled_from(["kg", "g", "Msun"])
 )

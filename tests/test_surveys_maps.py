@@ -278,6 +278,17 @@ def test_no_pair_of_columns_at_all():
     assert "J0660: {flux: FLUX_COLUMN, error: ERROR_COLUMN, unit: uJy}" in yaml
 
 
+def test_arrays_of_a_length_that_is_unknown_get_a_rule(write):
+    shape = np.ones((2, 3))
+    table = Table({"id": [1, 2], "flux_auto": shape, "flux_relerr_auto": 0.1 * shape})
+    _, yaml = suggestion(table)
+    assert "the 3 bands in the order of the array" in yaml
+    filled = yaml.replace("BAND1, BAND2", "J0660, J0670, J0680")
+    photometry = read_photometry(table, write(filled))
+    assert photometry.bands == ("J0660", "J0670", "J0680")
+    np.testing.assert_allclose(photometry.error, 0.1)
+
+
 def test_very_wide_tables_are_cut_in_the_message():
     table = Table({f"column{k}": [1.0] for k in range(300)})
     text, _ = suggestion(table)

@@ -9,7 +9,6 @@ import numpy as np
 
 from jpassed.exceptions import InputError
 from jpassed.filters import known_bands
-from jpassed.surveys.columns import ColumnIndex
 from jpassed.surveys.extinction import extinction_magnitudes
 from jpassed.surveys.matching import Match, TableReader, fill_pattern
 from jpassed.units import AB_ZEROPOINT_MICROJANSKY, from_ab_magnitude, parse_unit, to_microjansky
@@ -218,7 +217,7 @@ def _from_asinh(
 
 
 def _apply_flags(band: BandColumn, match: Match, reader: TableReader) -> None:
-    index = ColumnIndex(reader.names, match.rule.prefixes)
+    index = reader.index(match.rule.prefixes)
     for flag in match.rule.flags:
         plain = fill_pattern(flag.column, match.label, "")
         if plain not in index:
@@ -235,7 +234,7 @@ def _apply_flags(band: BandColumn, match: Match, reader: TableReader) -> None:
 
 
 def _apply_rows(band: BandColumn, match: Match, reader: TableReader) -> None:
-    index = ColumnIndex(reader.names, match.rule.prefixes)
+    index = reader.index(match.rule.prefixes)
     for selection in match.rule.where:
         plain = selection.column.lower()
         if plain not in index:

@@ -28,14 +28,14 @@ def _coefficients() -> dict[str, float]:
 
 @cache
 def _curve() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Wavelength (vacuum Å) and k of the tabulated bands, in order, one system per wavelength."""
+    """Wavelength (vacuum Å) and k of tabulated bands, in order, one system per wavelength."""
     from jpassed.filters import known_bands
 
     known = known_bands()
     points = sorted(
         (known[band][0], k)
         for band, k in _coefficients().items()
-        if band in known and not band.startswith("sdss_")
+        if band in known and not band.startswith(("sdss_", "decam_"))
     )
     wavelength, k = np.array(points).T
     return wavelength, k
@@ -47,7 +47,7 @@ def extinction_coefficient(band: str, pivot: float) -> float:
     Parameters
     ----------
     band : str
-        Band name; tabulated bands (miniJPAS, GALEX, SDSS, 2MASS) are looked up in
+        Band name; tabulated bands (miniJPAS, GALEX, SDSS, DECam, 2MASS, WISE) are looked up in
         ``data/extinction.ecsv``, which names the sources.
     pivot : float
         Pivot wavelength in Å; other bands are interpolated in it, and constant beyond the table.
@@ -97,7 +97,7 @@ def extinction_magnitudes(
         Magnitudes, NaN where the table has no value; None if it has none of the columns.
     """
     rule = match.rule.extinction
-    index = ColumnIndex(reader.names, match.rule.prefixes)
+    index = reader.index(match.rule.prefixes)
     found = _from_patterns(rule.magnitudes, match, index, reader)
     if found is not None:
         return found

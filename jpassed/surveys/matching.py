@@ -32,9 +32,18 @@ class TableReader:
         self.table = table
         self.names = [str(name) for name in table.colnames]
         self._numbers: dict[str, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
+        self._widths: dict[str, int] = {}
+        self._indices: dict[tuple[tuple[str, ...], tuple[str, ...]], ColumnIndex] = {}
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def index(self, prefixes: tuple[str, ...], exclude: tuple[str, ...] = ()) -> ColumnIndex:
+        """The columns by their plain name."""
+        key = (prefixes, exclude)
+        if key not in self._indices:
+            self._indices[key] = ColumnIndex(self.names, prefixes, exclude)
+        return self._indices[key]
 
     def numbers(self, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Numbers and mask of a column, see `numbers_and_mask`."""
@@ -48,6 +57,11 @@ class TableReader:
 
     def width(self, name: str) -> int:
         """How many numbers a row of the column holds (0: the column holds no numbers)."""
+        if name not in self._widths:
+            self._widths[name] = self._width(name)
+        return self._widths[name]
+
+    def _width(self, name: str) -> int:
         column = self.table[name]
         dtype = getattr(column, "dtype", None)
         if dtype is not None and dtype.kind in "biuf":
@@ -296,7 +310,7 @@ def match_rules(rules: Sequence[ColumnRule], reader: TableReader) -> MatchResult
         if rule.exact:
             families, bare = [_match_exact(rule, reader)], list[str]()
         else:
-            index = ColumnIndex(reader.names, rule.prefixes, rule.exclude)
+            index = reader.index(rule.prefixes, rule.exclude)
             if not _applies(rule, index):
                 continue
             if rule.layout == "array":

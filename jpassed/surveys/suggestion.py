@@ -51,9 +51,10 @@ def _error_of(name: str, lower: dict[str, str]) -> tuple[str, str] | None:
             hit = lower.get(name.lower().replace(plain, noisy, 1))
             if hit:
                 return hit, "error"
-            hit = lower.get(name.lower().replace(plain, f"{plain}_ivar", 1))
-            if hit:
-                return hit, "ivar"
+            for ending, kind in (("_ivar", "ivar"), ("_relerr", "relative_error")):
+                hit = lower.get(name.lower().replace(plain, plain + ending, 1))
+                if hit:
+                    return hit, kind
     return None
 
 
@@ -108,10 +109,31 @@ def suggest_map(reader: TableReader) -> str:
         kind = "mag" if magnitude else "flux"
         lines.append(f"  {band}: {{{kind}: {_quoted(name)}, {pair[1]}: {_quoted(pair[0])}{tail}}}")
     if not lines:
+        lines = _array_rule(reader, lower)
+        if lines:
+            return "photometry:\n" + "\n".join(lines)
         first = [name for name in reader.names if reader.width(name) == 1][:2]
         value, error = first if len(first) == 2 else ("FLUX_COLUMN", "ERROR_COLUMN")
         lines = [f"  J0660: {{flux: {_quoted(value)}, error: {_quoted(error)}, unit: uJy}}"]
     return "bands:\n" + "\n".join(lines)
+
+
+def _array_rule(reader: TableReader, lower: dict[str, str]) -> list[str]:
+    """A rule for the first array column that has an array of errors beside it."""
+    for name in reader.names:
+        width = reader.width(name)
+        pair = _error_of(name, lower) if width > 1 else None
+        if pair is None or reader.width(pair[0]) != width:
+            continue
+        unit = "mag(AB)" if "mag" in name.lower() else "uJy"
+        return [
+            "  - layout: array",
+            f"    bands: [BAND1, BAND2]  # the {width} bands in the order of the array",
+            f"    value: {_quoted(name)}",
+            f"    {pair[1]}: {_quoted(pair[0])}",
+            f"    unit: {unit}",
+        ]
+    return []
 
 
 def _quoted(name: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError, UnknownNameError
-from jpassed.surveys.columns import ColumnIndex
 from jpassed.surveys.conversion import read_band
 from jpassed.surveys.matching import MatchResult, TableReader, match_rules
 from jpassed.surveys.photometry import Photometry
@@ -93,7 +92,7 @@ class Survey:
         """Whether the table has the required columns and at least one band with errors."""
         reader = TableReader(table)
         prefixes = self.rules[0].prefixes if self.rules else ()
-        index = ColumnIndex(reader.names, prefixes)
+        index = reader.index(prefixes)
         if not all(name.lower() in index for name in self.requires):
             return False
         return bool(match_rules(self.rules, reader).matches)
