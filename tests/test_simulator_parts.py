@@ -17,7 +17,8 @@ from jpassed.simulator.attenuation import DustTerms, TemplateError
 from jpassed.simulator.cosmology import FlatUniverse
 from jpassed.simulator.dust import calzetti, drude_2175, igm_transmission
 from jpassed.simulator.lines import LineModel, nebular_continuum, read_line_table
-from jpassed.simulator.priors import KINDS, PopulationTable, Randoms, load_priors
+from jpassed.simulator.population import PopulationTable
+from jpassed.simulator.priors import KINDS, Randoms, load_priors
 from jpassed.simulator.ssp import AGE_EDGES
 
 EDGES = torch.tensor(AGE_EDGES)

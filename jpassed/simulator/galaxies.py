@@ -18,8 +18,8 @@ from jpassed.simulator.attenuation import DustTerms, TemplateError
 from jpassed.simulator.bands import WEIGHT_SCALE, Passband, sdss_ur
 from jpassed.simulator.library import COLUMNS
 from jpassed.simulator.lines import LABEL_LINES, LineModel
+from jpassed.simulator.population import PopulationTable
 from jpassed.simulator.priors import (
-    PopulationTable,
     Randoms,
     load_priors,
     physical_parameters,
