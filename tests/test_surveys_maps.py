@@ -69,6 +69,13 @@ def test_one_unit_for_all_and_the_unit_of_a_column_goes_before(write):
     np.testing.assert_allclose(read_photometry(table, path).flux, [[1000.0, 1.0]])
 
 
+@pytest.mark.parametrize("unit", ["erg/s/cm2/A", "erg s-1 cm-2 A-1", "erg / (s cm2 Angstrom)"])
+def test_per_angstrom_in_any_spelling(write, unit):
+    path = write(f"unit: {unit}\nbands:\n  X1: {{flux: a, error: b, pivot: 5000, width: 100}}\n")
+    flux = read_photometry(Table({"a": [1e-17], "b": [1e-18]}), path).flux
+    assert flux[0, 0] == pytest.approx(1e-17 * 5000**2 / 2.99792458e18 * 1e29)
+
+
 def test_a_passband_of_ones_own(write):
     path = write("bands:\n  X1: {flux: a, error: b, unit: uJy, pivot: 5432, width: 120}\n")
     photometry = read_photometry(Table({"a": [1.0], "b": [1.0]}), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -242,6 +243,8 @@ def _check_unit(unit: Any, where: str) -> str | None:
         return None
     if not isinstance(unit, str):
         raise InputError(f"{where}, unit: expected text such as 'uJy', got {unit!r}")
+    # Per "A" is per Angstrom in every table of fluxes; as a unit it is the ampere.
+    unit = re.sub(r"(?<![A-Za-z])A(?![A-Za-z])", "Angstrom", unit)
     try:
         to_microjansky(0.0, unit, pivot=5000.0)
     except InputError as exc:
