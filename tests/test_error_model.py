@@ -42,7 +42,8 @@ def plain(**changes) -> ErrorModel:
 
 def test_embedded_presets_are_listed_and_frozen():
     assert list_noise() == [
-        *("broadband-v1", "galex-ais", "galex-dis", "galex-mis", "legacy-dr10", "minijpas-v1"),
+        *("broadband-v1", "galex-ais", "galex-dis", "galex-mis", "jplus-dr3", "legacy-dr10"),
+        "minijpas-v1",
     ]
     # The digests that figures are quoted for; a change needs a new name.
     assert MINIJPAS.digest.startswith("ce5504f82266")
