@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from jpassed.cli import main
 from jpassed.filters import filter_set_names
+from jpassed.io.catalogs import read_catalog, write_catalog
 from jpassed.jspectrum import load_noise
 from jpassed.surveys import load_survey
 
@@ -73,3 +74,19 @@ def test_toctree_lists_every_page(page, project_root):
     listed = set(re.findall(r"^(\w+)$", "".join(blocks(page("index.md"), "{toctree}")), flags=re.M))
     pages = {path.stem for path in (project_root / "docs").glob("*.md")} - {"index"}
     assert listed == pages
+
+
+@pytest.mark.parametrize("name", ["../README.md", "quickstart.md"])
+def test_python_shown_runs(page, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["example", "example.fits"]).exit_code == 0
+    table = read_catalog("example.fits")[:3]
+    table["z_spec"], table["z_spec_err"] = table["true_z"], 0.001
+    table["mass"] = table["true_logmstar"]
+    write_catalog(table, "catalogue.fits")
+    write_catalog(table, "example.fits", overwrite=True)
+    code = "\n".join(blocks(page(name), "python"))
+    assert "jpassed.annotate(" in code
+    said = {}
+    exec(compile(code, name, "exec"), said)
+    assert list(said["table"]["mass"]) == list(table["mass"])
