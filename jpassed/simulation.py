@@ -196,7 +196,11 @@ def _as_table(
             continue
         hidden = ~joined[f"target {kind.name}"]
         value = np.where(hidden, np.nan, joined[f"value {kind.name}"]).astype(np.float32)
-        about = {"name": f"true_{kind.name}", "unit": kind.unit or None, "format": kind.format}
+        about = {
+            "name": f"true_{kind.name}",
+            "unit": kind.unit or None,
+            "format": kind.format.removeprefix("%"),
+        }
         if hidden.any():
             column = MaskedColumn(value, mask=hidden, **about)
         else:

@@ -54,7 +54,7 @@ def test_names_and_values(posterior):
 
 def test_units_descriptions_formats(posterior):
     columns = {c.name: c for c in posterior_columns(posterior)}
-    assert columns["jp_z"].unit is None and columns["jp_z"].format == "%.5f"
+    assert columns["jp_z"].unit is None and columns["jp_z"].format == ".5f"
     assert columns["jp_t0_err"].unit == u.Gyr
     assert columns["jp_ew_halpha"].unit == u.AA
     assert columns["jp_flux_J0660"].unit == u.uJy

@@ -203,11 +203,12 @@ def _column(
         "name": name,
         "unit": unit,
         "description": description,
-        "format": format,
+        # astropy prints what is under the mask of a quantity whose format begins with "%".
+        "format": format.removeprefix("%") if format else None,
         "meta": {"ucd": ucd},
     }
     with np.errstate(over="ignore"):
-        stored = np.where(hidden, 0.0, values).astype(np.float32)
+        stored = np.where(hidden, np.nan, values).astype(np.float32)
     if hidden.any():
         return MaskedColumn(stored, mask=hidden, **settings)
     return Column(stored, **settings)
