@@ -376,7 +376,9 @@ def test_presets_module_writes_and_leaves_existing_files(tmp_path: Path, caplog)
     caplog.set_level("INFO")
     main(["--output", str(tmp_path)])
     made = sorted(p.stem for p in tmp_path.iterdir())
-    assert made == ["broadband-v1", "galex-ais", "galex-dis", "galex-mis", "legacy-dr10"]
+    assert made == [
+        *("broadband-v1", "galex-ais", "galex-dis", "galex-mis", "jplus-dr3", "legacy-dr10"),
+    ]
     before = (tmp_path / "galex-ais.ecsv").stat().st_mtime_ns
     main(["--output", str(tmp_path)])
     assert (tmp_path / "galex-ais.ecsv").stat().st_mtime_ns == before
