@@ -68,10 +68,11 @@ def trained_bands(card: Mapping[str, Any]) -> tuple[str, ...]:
         entries = [str(entry) for entry in card["training"]["simulation"]["bands"]]
     except (KeyError, TypeError):
         return ()
+    groups = {name: set_of_band(name) for name in known_bands()}
     names: list[str] = []
     for entry in entries:
         group, _, chosen = entry.partition(":")
-        members = [name for name in known_bands() if set_of_band(name) == group.strip()]
+        members = [name for name, own in groups.items() if own == group.strip()]
         names += chosen.split() or members
     return tuple(names)
 

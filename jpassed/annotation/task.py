@@ -313,7 +313,8 @@ def _placeable(photometry: Photometry, model: LoadedModel, messages: list[str]) 
             f"that model {model.name!r} was trained on"
         )
     kept = [band for band, ok in zip(photometry.bands, inside, strict=True) if ok]
-    new = [band for band in kept if band not in trained_bands(model.card)]
+    trained = set(trained_bands(model.card))
+    new = [band for band in kept if band not in trained]
     if new:
         messages.append(
             f"{_shown(new)}: not among the bands of the training, known to model {model.name!r} by "
