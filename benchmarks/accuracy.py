@@ -257,7 +257,7 @@ def brown(folder: Path, model: Any) -> dict[str, Any]:
         table = brown_jspectra(folder, r_mags=(magnitude,))
         noisy, rows = noisy_draws(table, 2)
         posterior = infer(noisy, model=model, outputs=("z",))
-        true = np.asarray(table["z_true"], dtype=float)[rows]
+        true = np.asarray(table["true_z"], dtype=float)[rows]
         z = posterior.median("z")
         p = pit(posterior["z"], true)
         result[f"r = {magnitude:g}"] = {
