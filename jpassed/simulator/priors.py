@@ -197,7 +197,8 @@ def physical_parameters(
     out["logz"] = (
         np.log10(0.02) + median + scatter * deviate + torch.where(passive, metal["shift"], 0.0)
     )
-    poor = torch.where(starburst, metal["starburst_shift"], 0.0)
+    mean_shift, spread = metal["starburst_shift"]
+    poor = torch.where(starburst, mean_shift + spread * random.normal(), 0.0)
     out["logz"] = _fold(out["logz"] + poor, *metal["limits"])
     gas = priors["gas"]
     oxygen = gas["z0"] - gas["gamma"] / gas["beta"] * torch.log10(
@@ -274,7 +275,7 @@ def _bursts(priors: dict[str, Any], random: Randoms, out: dict[str, Tensor], hig
         own = burst[{"green": "quiescent"}.get(name, name)]
         here = kind == KINDS.index(name)
         # strong bursts are for dwarfs
-        v = u[1] ** (1.0 + 2.0 * high) if name in ("forming", "starburst") else u[1]
+        v = u[1] ** (1.0 + high) if name in ("forming", "starburst") else u[1]
         share = torch.where(here, own["share"][0] + v * (own["share"][1] - own["share"][0]), share)
         start = torch.where(
             here, own["start"][0] + u[2] * (own["start"][1] - own["start"][0]), start
