@@ -47,7 +47,8 @@ def choose_model(name: str) -> LoadedModel:
     if name != "random" and (name != "default" or "default" in jpassed.list_models()):
         return jpassed.load_model(name)
     torch.manual_seed(1)
-    config = ModelConfig(patch_bands=tuple(load_filters("jpas").names))
+    bands = tuple(load_filters("jpas").names)
+    config = ModelConfig(patch_bands=bands, patch_width=720, contrast_bands=56)
     return LoadedModel(SEDModel(config, load_vocabulary()).eval(), {"name": "random"}, "0" * 16)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from astropy.utils.masked import Masked
 
 import jpassed
 from jpassed.annotation import DEFAULT_OUTPUTS, FLAGS, annotate, infer
-from jpassed.posteriors.columns import column_name
+from jpassed.io import read_catalog
+from jpassed.posteriors.columns import column_name, posterior_columns
 from jpassed.posteriors.grids import PdfGrid
 from jpassed.vocabulary import load_vocabulary
 
@@ -249,6 +251,35 @@ def test_a_model_by_its_folder(tmp_path):
     np.testing.assert_array_equal(
         result["jp_z"], annotate(table, model=small_model(), outputs=["z"])["jp_z"]
     )
+
+
+def test_only_one_batch_of_posteriors_is_alive(monkeypatch):
+    """Memory does not grow with the catalogue by more than the columns themselves."""
+    alive, most = [], 0
+
+    def watched(posterior, *args, **kwargs):
+        nonlocal most
+        alive.append(weakref.ref(posterior))
+        most = max(most, sum(reference() is not None for reference in alive))
+        return posterior_columns(posterior, *args, **kwargs)
+
+    monkeypatch.setattr("jpassed.annotation.table.posterior_columns", watched)
+    annotate(make_table(60), model=small_model(), outputs=["z", "tau"], batch_size=4)
+    assert len(alive) == 15
+    assert most <= 2
+
+
+@pytest.mark.real_data
+def test_real_galaxies(real_data):
+    """SDSS, 2MASS and GALEX of real galaxies, non-detections and missing bands as they come."""
+    table = read_catalog(real_data / "catalogs" / "sdss_galaxies_gst.fits")[:500]
+    before = table.copy()
+    result = annotate(table, model=small_model())
+    assert_untouched(before, result)
+    assert "kcorrect-gst" in result.meta["jp_survey"]
+    assert set(np.unique(result["jp_nbands"])) <= set(range(5, 11))
+    assert np.isfinite(numbers(result["jp_z"])).all()
+    assert (numbers(result["jp_z_err"]) > 0).all()
 
 
 def test_progress_is_told():
