@@ -65,7 +65,8 @@ def main() -> None:
         "noise": load_noise("minijpas-v1").digest[:16],
         "command": " ".join(sys.argv),
     }
-    table = simulate(options.n, seed=SEED, ssp=ssp, lines=lines)
+    shares = (0.3, 0.7) if len(ssp) == 2 else None
+    table = simulate(options.n, seed=SEED, ssp=ssp, lines=lines, shares=shares)
     figures["simulated"] = simulated(table, model)
     figures["missing bands"] = missing_bands(table, model)
     figures["real spectra"] = real(options.folder, model)

@@ -33,6 +33,7 @@ def simulate(
     seed: int | None = None,
     ssp: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     lines: str | os.PathLike[str] | None = None,
+    shares: Sequence[float] | None = None,
     noise: str | os.PathLike[str] | ErrorModel = "minijpas-v1",
     galex: str | None = "ais",
     r_limit: float = 24.0,
@@ -54,6 +55,9 @@ def simulate(
         every galaxy draws one.
     lines : path, optional
         CloudyFSPS line table (Byler+2017); without it the embedded line ratios are used.
+    shares : sequence of float, optional
+        Share of the galaxies that each grid makes, equal ones by default; the default model was
+        trained with 0.3 of BC03 and 0.7 of E-MILES.
     noise : str, path or ErrorModel
         Noise preset of the J-PAS bands; names and digests of the presets are kept in the
         table's meta.
@@ -119,6 +123,7 @@ def simulate(
         balance=0.0,
         device=device,
         r_limit=r_limit,
+        shares=shares,
     )
     twin = NoiseModel(model.arrays(), device=simulator.device)
     generator = torch.Generator(device=simulator.device)

@@ -22,6 +22,8 @@ class SimulationConfig:
     ----------
     ssp : tuple of str
         SSP grid files; environment variables are expanded. The command line may replace them.
+    shares : tuple of float
+        Share of the galaxies that each grid makes; empty for equal ones.
     lines : str or None
         CloudyFSPS line table; None takes the embedded ratios.
     bands : tuple of str
@@ -41,6 +43,7 @@ class SimulationConfig:
     """
 
     ssp: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
     lines: str | None = None
     bands: tuple[str, ...] = ("jpas", "galex")
     noise: str = "minijpas-v1"

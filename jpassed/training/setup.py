@@ -93,6 +93,7 @@ def prepare(
         balance=config.mix.balance,
         device=device,
         r_limit=simulation.r_limit,
+        shares=simulation.shares or None,
     )
     vocabulary = load_vocabulary()
     scaling = LabelScaling.from_vocabulary(vocabulary, vocabulary.scalars)
