@@ -52,6 +52,15 @@ def test_every_dependency_has_its_line(page, project_root):
     assert [name for name in required if f"\n| {name} |" not in listed] == []
 
 
+def test_every_part_of_the_package_is_in_the_tree(page, project_root):
+    listed = page("architecture.md")
+    parts = sorted((project_root / "jpassed").iterdir())
+    names = [f"{p.name}/" for p in parts if (p / "__init__.py").exists()]
+    names += [p.name for p in parts if p.suffix == ".py" and p.stem != "__main__"]
+    assert len(names) > 15
+    assert [name for name in names if f"\n  {name} " not in listed] == []
+
+
 def shell_commands(text: str) -> list[list[str]]:
     lines = "".join(blocks(text, "sh")).splitlines()
     commands = [part.split("#")[0] for line in lines for part in line.split("&&")]
