@@ -1,4 +1,4 @@
-"""Pages whose text is in the package already: commands, flags, quantities, model card."""
+"""Pages whose text is in the package already: commands, quantities, surveys, presets, flags."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import click
 
 from jpassed.annotation import FLAGS
 from jpassed.cli import main
+from jpassed.jspectrum import list_noise, load_noise
+from jpassed.surveys import list_surveys, load_survey
 from jpassed.vocabulary import load_vocabulary
 from jpassed.weights import find_model, list_models
 
@@ -43,6 +45,25 @@ def flags() -> str:
     return "\n".join(rows) + "\n"
 
 
+def surveys() -> str:
+    """A table of the surveys whose columns are recognised."""
+    rows = ["| survey | columns | reference |", "|---|---|---|"]
+    for name in list_surveys():
+        survey = load_survey(name)
+        rows.append(f"| `{name}` | {survey.description} | {survey.reference} |")
+    return "\n".join(rows) + "\n"
+
+
+def noise_presets() -> str:
+    """A table of the embedded presets of the error model."""
+    rows = ["| preset | bands | tiles | digest | reference |", "|---|---|---|---|---|"]
+    for name in list_noise():
+        noise = load_noise(name)
+        about = f"{len(noise.bands)} | {noise.n_tiles} | `{noise.digest[:12]}`"
+        rows.append(f"| `{name}` | {about} | {noise.meta.get('reference', '')} |")
+    return "\n".join(rows) + "\n"
+
+
 def model_card() -> str:
     """The card of the embedded model: its text where there is one, else what was recorded."""
     if "default" not in list_models():
@@ -56,5 +77,5 @@ def model_card() -> str:
 def write_pages(folder: Path) -> None:
     """Write the pages to ``folder``; other pages include them."""
     folder.mkdir(exist_ok=True)
-    for page in (commands, flags, model_card, quantities):
+    for page in (commands, flags, model_card, noise_presets, quantities, surveys):
         (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")

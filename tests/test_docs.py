@@ -11,7 +11,6 @@ from click.testing import CliRunner
 from jpassed.cli import main
 from jpassed.filters import filter_set_names
 from jpassed.io.catalogs import read_catalog, write_catalog
-from jpassed.jspectrum import load_noise
 from jpassed.surveys import load_survey
 
 
@@ -34,12 +33,6 @@ def test_the_example_map_is_a_map(page, tmp_path):
 def test_every_filter_set_is_listed(page):
     for name in filter_set_names():
         assert f"`{name}`" in page("passbands.md")
-
-
-def test_every_noise_preset_named_exists(page):
-    named = re.findall(r"`((?:minijpas|galex)-\w+)`", page("error_model.md"))
-    assert {load_noise(name).name for name in named} == set(named)
-    assert len(named) >= 4
 
 
 def test_every_dependency_has_its_line(page, project_root):
