@@ -22,7 +22,7 @@ from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameErr
 from jpassed.nn.checkpoint import read_model
 from jpassed.nn.config import ModelConfig
 from jpassed.training.config import MixConfig, OptimiserConfig, TableConfig, TrainingConfig
-from jpassed.training.loop import LOG, _Trainer, learning_rate, train
+from jpassed.training.loop import LOG, _step_of, _Trainer, learning_rate, train
 from jpassed.training.pool import Galaxies
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
@@ -313,6 +313,14 @@ def test_kill_and_resume_gives_the_same_losses(tmp_path: Path, ssp: str) -> None
     second = read_model(tmp_path / "killed").network.state_dict()
     for name, value in first.items():
         torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "step"),
+    [('{"step": 3, "loss": 1.5}', 3), ('{"step": 4, "lo', np.inf), ("", np.inf), ("4", np.inf)],
+)
+def test_a_line_of_the_log_that_was_cut_off_is_dropped(line: str, step: float) -> None:
+    assert _step_of(line) == step
 
 
 @pytest.mark.real_data

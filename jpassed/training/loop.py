@@ -136,12 +136,9 @@ class _Trainer:
     def restore(self) -> int:
         step, record = read_state(self.folder, self.network, self.average, self.optimiser)
         self.seconds = float(record.get("seconds", 0.0))
-        kept = []
         log = self.folder / LOG
         if log.exists():
-            kept = [
-                line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step
-            ]
+            kept = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
             temporary = log.with_suffix(".tmp")
             temporary.write_text("".join(f"{line}\n" for line in kept))
             os.replace(temporary, log)
@@ -252,6 +249,14 @@ class _Trainer:
         write_state(
             self.folder, step, self.network, self.average, self.optimiser, {"seconds": seconds}
         )
+
+
+def _step_of(line: str) -> float:
+    """Step of a line of the log; infinity for a line that a kill or a full disk cut off."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _device(name: str) -> torch.device:
