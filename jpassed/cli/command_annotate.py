@@ -43,7 +43,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
 @click.option(
     "--map", "column_map", metavar="FILE", type=input_path(), help="A YAML map of the columns."
 )
-@click.option("--model", metavar="NAME|FILE", default="default", show_default=True)
+@click.option("--model", metavar="NAME|FOLDER", default="default", show_default=True)
 @device_option()
 @click.option("--batch-size", metavar="N", type=click.IntRange(min=1), help="Objects at a time.")
 @click.option("--pdf", is_flag=True, help="Add jp_<quantity>_pdf.")
