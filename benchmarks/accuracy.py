@@ -21,7 +21,7 @@ from astropy.table import QTable
 from real_spectra import brown_jspectra, real_galaxy_jspectra
 
 import jpassed
-from jpassed.annotation import DEFAULT_OUTPUTS, infer
+from jpassed.annotation import infer
 from jpassed.evaluation import (
     bias,
     bootstrap_interval,
@@ -35,10 +35,11 @@ from jpassed.evaluation import (
 )
 from jpassed.jspectrum.error_model import load_noise
 from jpassed.simulation import simulate
+from jpassed.vocabulary import load_vocabulary
 
 SEED = 20261120
 EDGES = (0.0, 20.0, 21.0, 22.0, 22.7)
-LABELS = tuple(name for name in DEFAULT_OUTPUTS if not name.startswith("flux:"))
+LABELS = load_vocabulary().scalars
 DRAWS = 50
 
 

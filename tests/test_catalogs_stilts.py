@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import subprocess
 from io import StringIO
@@ -16,7 +17,9 @@ from astropy.utils.masked import Masked
 from jpassed.io import read_catalog, write_catalog
 
 needs_stilts = pytest.mark.skipif(
-    shutil.which("stilts") is None, reason="needs STILTS (Debian package stilts)"
+    # Under CI=true the tests run, and fail where it is missing: a green CI has seen STILTS read.
+    shutil.which("stilts") is None and os.environ.get("CI", "").lower() != "true",
+    reason="needs STILTS (Debian package stilts)",
 )
 pytestmark = needs_stilts
 

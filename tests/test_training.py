@@ -383,6 +383,41 @@ def test_bad_trainings_say_what_to_do(tmp_path: Path, config: TrainingConfig, ss
         train(short, folder, ssp=(ssp,), resume=True)
 
 
+@pytest.mark.real_data
+def test_one_token_a_band_can_be_trained(
+    tmp_path: Path, config: TrainingConfig, ssp: str
+) -> None:
+    published = replace(
+        config,
+        model=replace(config.model, patch_tokens=0),
+        mix=MixConfig(full=1, partial=0, surveys=0, joined=0, only_labels=0),
+        optimiser=replace(config.optimiser, steps=2, batch=16),
+    )
+    prepared = prepare(published, torch.device("cpu"), ssp=(ssp,))
+    prepared.pool.fill()
+    seen, generator = draw(prepared, 16, 0)
+    context = prepared.questioner.ask(seen, generator).context
+    assert context.patch is None
+    assert int(context.bands.present.sum(1).max()) >= 60
+    folder = train(published, tmp_path / "run", ssp=(ssp,))
+    assert read_model(folder).network.patch is None
+    assert np.isfinite(losses(folder)).all()
+
+
+@pytest.mark.real_data
+def test_other_settings_at_a_resume_are_told(
+    tmp_path: Path, config: TrainingConfig, ssp: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = replace(config, optimiser=replace(config.optimiser, steps=1))
+    folder = train(first, tmp_path / "run", ssp=(ssp,))
+    assert read_model(folder).card["history"] == []
+    second = replace(config, optimiser=replace(config.optimiser, steps=2, learning_rate=5e-4))
+    train(second, folder, ssp=(ssp,), resume=True)
+    assert "optimiser.learning_rate 0.001 -> 0.0005" in caplog.text
+    changes = {"optimiser.learning_rate": [0.001, 0.0005], "optimiser.steps": [1, 2]}
+    assert read_model(folder).card["history"] == [{"step": 1, "changes": changes}]
+
+
 def test_model_configuration_refuses_what_cannot_be() -> None:
     with pytest.raises(InputError, match="multiple of heads"):
         ModelConfig(width=30, heads=4)

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 import jpassed
-from jpassed.annotation import DEFAULT_OUTPUTS, infer
+from jpassed.annotation import infer
 from jpassed.evaluation import coverage, pit
 from jpassed.posteriors.calibration import Recalibration
+from jpassed.vocabulary import load_vocabulary
 
 SEED = 77_000_001
 
@@ -44,7 +45,7 @@ def main() -> None:
     table = jpassed.simulate(
         options.n, seed=SEED, ssp=options.ssp, lines=options.lines, shares=options.shares
     )
-    names = [name for name in DEFAULT_OUTPUTS if not name.startswith("flux:")]
+    names = load_vocabulary().scalars
     posterior = infer(table, model=str(options.model), outputs=names)
     maps = {}
     for name in names:

@@ -126,8 +126,8 @@ def spectrum_records(spectrum: Any, *, medium: str = "vacuum") -> list[SpectrumR
         )
     except u.UnitConversionError as exc:
         raise InputError(
-            f"spectrum {name!r}: flux in {str(spectrum.flux.unit) or 'no unit'} is not a flux density; "
-            "expected for example 1e-17 erg / (s cm2 Angstrom), Jy or erg / (s cm2 Hz)"
+            f"spectrum {name!r}: flux in {str(spectrum.flux.unit) or 'no unit'} is not a flux "
+            "density; expected for example 1e-17 erg / (s cm2 Angstrom), Jy or erg / (s cm2 Hz)"
         ) from exc
     ivar = _spectrum_ivar(spectrum, flux.shape, name)
     if ivar is not None:

@@ -25,7 +25,8 @@ class ModelConfig:
     patch_width, patch_blocks : int
         Width and number of the residual blocks that read the patch.
     patch_tokens : int
-        Context tokens that the patch becomes.
+        Context tokens that the patch becomes; 0 (without `patch_bands`) makes a training give
+        every band a token of its own.
     contrast_bands : int
         The first so many patch bands are neighbours in wavelength, and their contrast against
         each other is an input of its own; 0 for none.
@@ -79,6 +80,8 @@ class ModelConfig:
                 f"contrast_bands: expected 0 to {len(self.patch_bands)}, the number of patch "
                 f"bands, got {self.contrast_bands}"
             )
+        if self.patch_bands and self.patch_tokens < 1:
+            raise InputError(f"patch_tokens: expected 1 or more, got {self.patch_tokens}")
         for name in ("width", "heads", "frequencies", "components", "redshift_bin", "redshift_max"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")

@@ -72,7 +72,7 @@ def train(
     resume : bool
         Go on from the checkpoint in `output`, if there is one. The losses that follow are those
         of an uninterrupted training: galaxies and questions are functions of the seed and the
-        step.
+        step. Other settings than before are allowed, warned about, and kept in the card.
     device : str
         ``"auto"`` takes a GPU if there is one.
     progress : callable, optional
@@ -132,10 +132,19 @@ class _Trainer:
             fused=True,
         )
         self.seconds = 0.0
+        self.history: list[dict[str, Any]] = []
 
     def restore(self) -> int:
         step, record = read_state(self.folder, self.network, self.average, self.optimiser)
         self.seconds = float(record.get("seconds", 0.0))
+        self.history = list(record.get("history", []))
+        changes = _changes(record.get("training", {}), self.config.as_dict())
+        if changes:
+            logger.warning(
+                "resumed at step %d with other settings, which the card will tell: %s",
+                step, "; ".join(f"{k} {old} -> {new}" for k, (old, new) in changes.items()),
+            )  # fmt: skip
+            self.history.append({"step": step, "changes": changes})
         log = self.folder / LOG
         if log.exists():
             kept = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
@@ -235,6 +244,7 @@ class _Trainer:
             "version": jpassed.__version__,
             "package_version": jpassed.__version__,
             "training": self.config.as_dict(),
+            "history": self.history,
             "provenance": self.setup.provenance,
             "steps": step,
             "objects": step * self.config.optimiser.batch,
@@ -247,8 +257,19 @@ class _Trainer:
             self.folder, self.average, self.setup.model_config, card, self.vocabulary
         )
         write_state(
-            self.folder, step, self.network, self.average, self.optimiser, {"seconds": seconds}
-        )
+            self.folder, step, self.network, self.average, self.optimiser,
+            {"seconds": seconds, "history": self.history, "training": self.config.as_dict()},
+        )  # fmt: skip
+
+
+def _changes(old: Any, new: Any, name: str = "") -> dict[str, list[Any]]:
+    """Settings that differ, by dotted name: [old, new]. Nothing where `old` was not recorded."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: dict[str, list[Any]] = {}
+        for key in old.keys() & new.keys():
+            found.update(_changes(old[key], new[key], f"{name}.{key}" if name else key))
+        return dict(sorted(found.items()))
+    return {} if old == new else {name: [old, new]}
 
 
 def _step_of(line: str) -> float:

@@ -81,10 +81,12 @@ def prepare(
     sets = {name: _filter_group(name) for name in simulation.bands}
     passbands = [band for group in sets.values() for band in group]
     names = tuple(band.name for band in passbands)
-    patch = tuple(next(iter(sets.values())).names) if sets else ()
+    if not sets:
+        raise InputError("simulation: bands: name at least one filter set, e.g. jpas")
+    main = tuple(next(iter(sets.values())).names)
     model_config = config.model
-    if not model_config.patch_bands:
-        model_config = replace(model_config, patch_bands=patch)
+    if not model_config.patch_bands and model_config.patch_tokens:
+        model_config = replace(model_config, patch_bands=main)
     grids = [read_ssp(path) for path in paths]
     simulator = GalaxySimulator(
         grids if len(grids) > 1 else grids[0],
@@ -112,9 +114,11 @@ def prepare(
     groups = [
         [column[band.name] for band in group]
         for name, group in sets.items()
-        if group.names != patch
+        if group.names != main
     ]
-    questioner = Questioner(layout, groups, vocabulary, scaling, config.mix)
+    questioner = Questioner(
+        layout, [column[name] for name in main], groups, vocabulary, scaling, config.mix
+    )
     count = config.optimiser.validation
     held_out = GalaxyPool(
         simulator, scaling.names, seed=VALIDATION_SEED, size=2 * count, segment=count,

@@ -50,8 +50,10 @@ class Questioner:
     ----------
     layout : BandLayout
         Columns of every `Observation`.
+    main : sequence of int
+        Columns of the survey's own filter set: the patch, or single bands where there is none.
     sets : sequence of sequence of int
-        Columns of each filter set other than the patch.
+        Columns of each other filter set.
     vocabulary : Vocabulary
     scaling : LabelScaling
     mix : MixConfig
@@ -60,6 +62,7 @@ class Questioner:
     def __init__(
         self,
         layout: BandLayout,
+        main: Sequence[int],
         sets: Sequence[Sequence[int]],
         vocabulary: Vocabulary,
         scaling: LabelScaling,
@@ -67,7 +70,9 @@ class Questioner:
     ) -> None:
         self.layout, self.vocabulary, self.scaling, self.mix = layout, vocabulary, scaling, mix
         self.sets = [torch.tensor(list(s), dtype=torch.int64) for s in sets]
-        self.patch = layout.patch[layout.patch >= 0]
+        self.main = torch.tensor(list(main), dtype=torch.int64)
+        shared = set(layout.patch.tolist())
+        self.loose = torch.tensor([i for i in main if i not in shared], dtype=torch.int64)
         self.bands = {
             name: (float(layout.pivot[i]), float(layout.width[i]))
             for i, name in enumerate(layout.bands)
@@ -129,8 +134,9 @@ class Questioner:
             single = torch.cat([galex, *chosen]) if roll[5] < 0.5 else torch.cat(chosen)
         elif roll[5] < 0.3:
             single = single[:0]
-        layout = self.layout.with_single(single)
-        return layout.without_patch() if way == 2 and others else layout
+        if way == 2 and others:
+            return self.layout.with_single(single).without_patch()
+        return self.layout.with_single(torch.cat([self.loose, single]))
 
     def _drop_sets(self, observed: Tensor, generator: torch.Generator) -> Tensor:
         """Leave each set out as a whole for some objects: not every survey covers every field."""
@@ -174,7 +180,7 @@ class Questioner:
         chosen = [self.redshift] + [i for i in order if i != self.redshift][: count - 1]
         score = torch.rand((len(self.bands),), generator=generator, device=device)
         emphasis = torch.full_like(score, 0.4)
-        emphasis[self.patch.to(device)] = 1.0
+        emphasis[self.main.to(device)] = 1.0
         if self.sets:
             emphasis[self.sets[0].to(device)] = 4.0
         bands = (score.log() / emphasis).argsort(descending=True)[: self.mix.bands]

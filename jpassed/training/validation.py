@@ -43,7 +43,7 @@ def validate(
     vocabulary = load_vocabulary()
     scaling = LabelScaling.from_vocabulary(vocabulary, vocabulary.scalars)
     seen = setup.validation
-    layout = setup.layout.with_single(torch.zeros(0, dtype=torch.int64))
+    layout = setup.layout.with_single(setup.questioner.loose)
     device = seen.flux.device
     requests = build_requests(["z"], vocabulary, {}).to(device)
     own = {k: v.clone() for k, v in network.state_dict().items()}
