@@ -42,11 +42,11 @@ def main() -> None:
     parser.add_argument("spectrum", type=Path)
     parser.add_argument("output", type=Path)
     parser.add_argument("--z", type=float, help="spectroscopic redshift, to mark it")
+    parser.add_argument("--model", default="default", help="an embedded model, or a folder")
     given = parser.parse_args()
     table, names = observed_by_the_survey(given.spectrum)
-    annotated = jpassed.annotate(
-        table, outputs=["z", *(f"flux:{name}" for name in names)], pdf=True
-    )
+    wanted = ["z", *(f"flux:{name}" for name in names)]
+    annotated = jpassed.annotate(table, model=given.model, outputs=wanted, pdf=True)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2.6, 1])
     plot_sed(annotated, ax=left)
