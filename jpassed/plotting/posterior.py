@@ -87,6 +87,7 @@ def plot_posterior(
     margin = 0.1 * (max(ends) - min(ends))
     ax.set_xlim(min(ends) - margin, max(ends) + margin)
     ax.set_ylim(bottom=0)
+    ax.locator_params(axis="x", nbins=5)
     unit = table[column_name(quantity)].unit
     ax.set_xlabel(f"{quantity} ({unit})" if unit else quantity)
     ax.set_ylabel("posterior density")
