@@ -136,8 +136,8 @@ def widths(entry: dict[str, Any]) -> str:
     table = rows(["object", "SDSS pipeline, Å", "median of the draws, Å"], body)
     return (
         f"Scatter over all draws {entry['scatter dex (rms)']:.3f} dex rms (68 % bootstrap by "
-        f"galaxy {low:.3f}-{high:.3f}), 1.4826 MAD {entry['scatter dex (1.4826 MAD)']:.3f} dex, median "
-        f"offset {entry['bias dex']:+.3f} dex.\n\n{table}"
+        f"galaxy {low:.3f}-{high:.3f}), 1.4826 MAD "
+        f"{entry['scatter dex (1.4826 MAD)']:.3f} dex, median offset {entry['bias dex']:+.3f} dex.\n\n{table}"
     )
 
 
