@@ -137,7 +137,8 @@ def widths(entry: dict[str, Any]) -> str:
     return (
         f"Scatter over all draws {entry['scatter dex (rms)']:.3f} dex rms (68 % bootstrap by "
         f"galaxy {low:.3f}-{high:.3f}), 1.4826 MAD "
-        f"{entry['scatter dex (1.4826 MAD)']:.3f} dex, median offset {entry['bias dex']:+.3f} dex.\n\n{table}"
+        f"{entry['scatter dex (1.4826 MAD)']:.3f} dex, median offset "
+        f"{entry['bias dex']:+.3f} dex.\n\n{table}"
     )
 
 
