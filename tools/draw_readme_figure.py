@@ -53,6 +53,7 @@ def main() -> None:
     plot_posterior(annotated, quantity="z", truth=given.z, ax=right)
     left.set_title(f"{given.spectrum.stem}, J-spectrum at r = {MAGNITUDE:g}", fontsize=10)
     right.set_title("redshift; dashed: spectroscopic", fontsize=10)
+    right.locator_params(axis="x", nbins=4)
     given.output.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(given.output, dpi=130)
 
