@@ -1,4 +1,4 @@
-"""Training: configuration, weights, questions, and the loop that survives a kill."""
+"""Training: questions, and the loop that survives a kill."""
 
 from __future__ import annotations
 
@@ -17,37 +17,15 @@ import torch
 import yaml
 from astropy import units as u
 from astropy.table import QTable
+from tiny_training import TINY
 
-from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameError
+from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.nn.checkpoint import read_model
-from jpassed.nn.config import ModelConfig
-from jpassed.training.config import MixConfig, OptimiserConfig, TableConfig, TrainingConfig
-from jpassed.training.loop import LOG, _step_of, _Trainer, learning_rate, train
-from jpassed.training.pool import Galaxies
+from jpassed.training.config import MixConfig, TableConfig, TrainingConfig
+from jpassed.training.loop import LOG, _step_of, _Trainer, train
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
 from jpassed.training.state import STATE
-from jpassed.training.weighting import density_weights
-
-TINY = {
-    "seed": 5,
-    "name": "tiny",
-    "simulation": {
-        "bands": ["jpas", "galex", "sdss"],
-        "noise_other": ["broadband-v1"],
-        "pool": 512,
-        "segment": 256,
-        "refresh_every": 3,
-    },
-    "model": {
-        "patch_width": 32, "patch_blocks": 1, "patch_tokens": 2, "width": 16, "heads": 2,
-        "blocks": 1, "redshift_bin": 0.02,
-    },
-    "optimiser": {
-        "steps": 8, "batch": 64, "warmup": 2, "decay": 3, "checkpoint_every": 4,
-        "validate_every": 100, "validation": 64, "threads": 1, "precision": "float32",
-    },
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -69,104 +47,6 @@ def setup(config: TrainingConfig, ssp: str) -> Setup:
 
 def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / LOG).read_text().splitlines()]
-
-
-# ----------------------------------------------------------------------------- configuration
-
-
-def test_configuration_survives_yaml(tmp_path: Path) -> None:
-    config = TrainingConfig.from_dict(TINY)
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(config.as_dict()))
-    assert TrainingConfig.from_yaml(path) == config
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"sed": 1}, "training setting 'sed'. Did you mean 'seed'?"),
-        ({"optimiser": {"rate": 1}}, "optimiser setting 'rate'"),
-        ({"model": {"depth": 3}}, "model setting 'depth'"),
-        ({"mix": {"prior": "flat"}}, "Valid choices: balanced, declared"),
-        ({"optimiser": {"precision": "float16"}}, "bfloat16, float32"),
-        ({"model": {"head_real": "flow"}}, "binned, gaussian, mixture"),
-    ],
-)
-def test_unknown_settings_are_refused(change: dict[str, object], words: str) -> None:
-    with pytest.raises(UnknownNameError, match=words):
-        TrainingConfig.from_dict(change)
-
-
-def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="nowhere.yaml"):
-        TrainingConfig.from_yaml(tmp_path / "nowhere.yaml")
-    (tmp_path / "broken.yaml").write_text("a: [1,")
-    with pytest.raises(FileError, match="is not YAML"):
-        TrainingConfig.from_yaml(tmp_path / "broken.yaml")
-
-
-def test_paths_expand_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GRIDS", "/somewhere")
-    config = TrainingConfig.from_dict({"simulation": {"ssp": ["$GRIDS/a.npz"]}})
-    assert config.simulation.ssp == ("/somewhere/a.npz",)
-
-
-def test_learning_rate_warms_up_stays_and_decays() -> None:
-    options = OptimiserConfig(steps=100, warmup=10, decay=20, learning_rate=1.0)
-    rates = [learning_rate(step, options) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert rates[10:80] == [1.0] * 70
-    assert np.all(np.diff(rates[80:]) < 0)
-    assert learning_rate(100, options) == pytest.approx(0.0)
-
-
-# -------------------------------------------------------------------------- density weighting
-
-
-def population(n: int = 20000) -> tuple[Galaxies, tuple[str, ...]]:
-    generator = torch.Generator().manual_seed(3)
-    names = ("z", "ew_oii", "ew_halpha", "ur_rest")
-    labels = torch.stack(
-        [
-            torch.rand(n, generator=generator) * 1.2,
-            torch.rand(n, generator=generator).square() * 100,
-            torch.rand(n, generator=generator) ** 20 * 600,
-            torch.randn(n, generator=generator) * 0.5 + 1.8,
-        ],
-        1,
-    )
-    mag = 24 - 4 * torch.rand(n, generator=generator).square()
-    seen = torch.ones_like(labels, dtype=torch.bool)
-    zero = torch.zeros(n)
-    return Galaxies(torch.ones(n, 2), labels, seen, mag, zero), names
-
-
-def test_weights_give_the_declared_prior_back() -> None:
-    galaxies, names = population()
-    weights = density_weights(galaxies, names, exponent=0.5, clip=5.0)
-    drawn = weights.drawing / weights.drawing.sum()
-    ew = galaxies.labels[:, 2]
-    assert float((drawn * weights.loss).sum()) == pytest.approx(1.0, rel=1e-4)
-    assert float((drawn * weights.loss * ew).sum()) == pytest.approx(float(ew.mean()), rel=1e-4)
-    # Rare strong lines are drawn more often than they occur.
-    strong = ew > 400
-    assert float(drawn[strong].sum()) > 1.3 * float(strong.float().mean())
-
-
-def test_weights_at_a_magnitude_keep_the_prior_within_it() -> None:
-    galaxies, names = population()
-    weights = density_weights(galaxies, names, exponent=0.5, clip=5.0)
-    here = (galaxies.mag_r > 23.0) & (galaxies.mag_r <= 23.25)
-    drawn = (weights.drawing * weights.loss_at_magnitude)[here]
-    z = galaxies.labels[here, 0]
-    assert float((drawn * z).sum() / drawn.sum()) == pytest.approx(float(z.mean()), rel=1e-4)
-
-
-def test_no_exponent_no_weights() -> None:
-    galaxies, names = population(500)
-    weights = density_weights(galaxies, names, exponent=0.0, clip=5.0)
-    torch.testing.assert_close(weights.drawing, torch.ones(500))
-    torch.testing.assert_close(weights.loss, torch.ones(500))
 
 
 # ------------------------------------------------------------------------------------ questions
@@ -384,9 +264,7 @@ def test_bad_trainings_say_what_to_do(tmp_path: Path, config: TrainingConfig, ss
 
 
 @pytest.mark.real_data
-def test_one_token_a_band_can_be_trained(
-    tmp_path: Path, config: TrainingConfig, ssp: str
-) -> None:
+def test_one_token_a_band_can_be_trained(tmp_path: Path, config: TrainingConfig, ssp: str) -> None:
     published = replace(
         config,
         model=replace(config.model, patch_tokens=0),
@@ -416,10 +294,3 @@ def test_other_settings_at_a_resume_are_told(
     assert "optimiser.learning_rate 0.001 -> 0.0005" in caplog.text
     changes = {"optimiser.learning_rate": [0.001, 0.0005], "optimiser.steps": [1, 2]}
     assert read_model(folder).card["history"] == [{"step": 1, "changes": changes}]
-
-
-def test_model_configuration_refuses_what_cannot_be() -> None:
-    with pytest.raises(InputError, match="multiple of heads"):
-        ModelConfig(width=30, heads=4)
-    with pytest.raises(InputError, match="'binned' is for redshift"):
-        ModelConfig(head_real="binned")
