@@ -81,7 +81,7 @@ def numpy_scale(flux, error, observed):
     """The documented scale, in float64."""
     scales = []
     for f, e, seen in zip(flux, error, observed, strict=True):
-        f, e = np.float64(f[seen]), np.float64(e[seen])
+        f, e = np.asarray(f[seen], np.float64), np.asarray(e[seen], np.float64)
         if not len(f):
             scales.append(1.0)
             continue
