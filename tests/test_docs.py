@@ -92,3 +92,12 @@ def test_python_shown_runs(page, name, tmp_path, monkeypatch):
     said = {}
     exec(compile(code, name, "exec"), said)
     assert list(said["table"]["mass"]) == list(table["mass"])
+
+
+@pytest.mark.parametrize("page", ["flags", "noise_presets", "quantities", "surveys"])
+def test_generated_pages_in_the_clone_are_current(project_root, monkeypatch, page):
+    monkeypatch.syspath_prepend(str(project_root / "docs"))
+    import generate
+
+    kept = (project_root / "docs" / "generated" / f"{page}.md").read_text("utf-8")
+    assert getattr(generate, page)() == kept
