@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jpassed.exceptions import InputError
 from jpassed.posteriors.distribution import Distribution
 from jpassed.posteriors.transforms import FloatArray
+
+if TYPE_CHECKING:
+    from jpassed.vocabulary import Kind
 
 __all__ = ["PdfGrid"]
 
@@ -26,27 +29,6 @@ _PATTERN = re.compile(
 )
 _REDSHIFT_STEP = 0.002
 _BINS = 200
-
-
-class _BoundedKind(Protocol):
-    """What `PdfGrid.of` needs of a vocabulary kind."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def support(self) -> str: ...
-    @property
-    def scale(self) -> str: ...
-    @property
-    def loc(self) -> float: ...
-    @property
-    def width(self) -> float: ...
-    @property
-    def softening(self) -> float: ...
-    @property
-    def lower(self) -> float: ...
-    @property
-    def upper(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -71,7 +53,7 @@ class PdfGrid:
     softening: float = 1.0
 
     @classmethod
-    def of(cls, kind: _BoundedKind) -> PdfGrid:
+    def of(cls, kind: Kind) -> PdfGrid:
         """The grid of a vocabulary kind.
 
         Redshift: bins of 0.002 over its range. Others: 200 bins over loc +- 5 width, within the

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from jpassed.exceptions import InputError
+
+if TYPE_CHECKING:
+    from jpassed.vocabulary import Kind
 
 __all__ = ["SCALES", "Transform"]
 
@@ -17,21 +20,6 @@ Parameter = float | FloatArray
 
 SCALES = ("linear", "asinh", "log1p")
 """Scales: y = (g(x) - loc) / width with g(x) = x, asinh(x / softening), ln(1 + x)."""
-
-
-class _ScaledKind(Protocol):
-    """What `Transform.of` needs of a vocabulary kind."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def scale(self) -> str: ...
-    @property
-    def loc(self) -> float: ...
-    @property
-    def width(self) -> float: ...
-    @property
-    def softening(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,7 @@ class Transform:
             object.__setattr__(self, name, float(value) if value.ndim == 0 else value)
 
     @classmethod
-    def of(cls, kind: _ScaledKind) -> Transform:
+    def of(cls, kind: Kind) -> Transform:
         """The transform of a vocabulary kind.
 
         Raises
