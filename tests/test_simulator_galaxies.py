@@ -13,6 +13,7 @@ from simulator_grids import toy_bands, toy_grid
 from jpassed.exceptions import CoverageError, InputError
 from jpassed.simulator import LABELS, GalaxySimulator, read_ssp
 from jpassed.simulator.attenuation import TemplateError
+from jpassed.simulator.cosmology import FlatUniverse
 from jpassed.simulator.galaxies import LOG_LSUN_10PC
 from jpassed.simulator.library import YOUNG_BINS
 from jpassed.simulator.lines import LineModel
@@ -319,3 +320,16 @@ def test_sdss_galaxies_lie_inside(real_data: Path):
     own = tree.query((fake @ root)[:2000], k=11)[0][:, 10]
     inside = tree.query(real @ root, k=10)[0][:, 9] < np.percentile(own, 99)
     assert inside.mean() > 0.95
+
+
+def test_absolute_magnitude_and_continuum_agree_with_the_bandflux(sample):
+    z, r = sample.labels["z"], sample.labels["mabs_r"]
+    near = (z < 0.03) & (sample.labels["ew_halpha"] < 30.0)
+    modulus = torch.as_tensor(FlatUniverse(70.0, 0.3).distance_modulus(z.double().numpy()))
+    apart = (sample.mag_r - modulus - r)[near]
+    assert near.sum() > 20
+    assert apart.median().abs() < 0.06 and apart.abs().quantile(0.9) < 0.2
+    # L_lambda from the absolute magnitude: 4 pi (10 pc)^2 * 3631 Jy * c / lambda^2
+    log_density = np.log10(1.1965e40 * 3.631e-20 * 2.998e18 / 6176.0**2) - 0.4 * r
+    ratio = (sample.labels["logc_halpha"] - log_density)[near]
+    assert ratio.median().abs() < 0.1 and ratio.abs().quantile(0.9) < 0.25

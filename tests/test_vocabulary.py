@@ -19,7 +19,8 @@ VOCABULARY = load_vocabulary()
 LINES = ("ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha", "ew_nii", "ew_sii")
 NAMES = (
     *("z", "logmstar", "logmformed", "logsfr", "logzstar", "t0", "tau", "av", "av_young"),
-    *("ur_rest", "ur_int", "logage_m", "logage_l", *LINES, "flux"),
+    *("ur_rest", "ur_int", "logage_m", "logage_l", *LINES),
+    *("logc_oii", "logc_hbeta", "logc_oiii", "logc_halpha", "mabs_r", "flux"),
 )
 
 

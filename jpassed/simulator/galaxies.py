@@ -33,13 +33,19 @@ __all__ = ["LABELS", "GalaxySample", "GalaxySimulator"]
 LABELS = (
     "z", "logmstar", "logmformed", "logsfr", "logzstar", "t0", "tau", "av", "av_young", "ur_rest",
     "ur_int", "logage_m", "logage_l", "ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha", "ew_nii",
-    "ew_sii",
+    "ew_sii", "logc_oii", "logc_hbeta", "logc_oiii", "logc_halpha", "mabs_r",
 )  # fmt: skip
 """Labels of every sample: the scalar kinds of the vocabulary."""
 
 LOG_SSFR_FLOOR = -14.0
 LINE_RANGE = (3500.0, 9600.0)
 """Observed wavelengths (Å) between which a line is inside the J-PAS bands."""
+
+CONTINUUM_LABELS = ("ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha")
+"""Lines whose continuum is a label of its own, ``logc_<line>``."""
+
+LOG_LSUN = float(np.log10(3.828e33))
+"""log10 of the solar luminosity, erg/s (IAU 2015 resolution B3)."""
 
 LOG_LSUN_10PC = float(np.log10(3.828e33 / (4 * np.pi * (10 * 3.0856775814913673e18) ** 2) * 1e29))
 """log10 of 1 L_sun/Hz at 10 pc in microjansky."""
@@ -279,6 +285,11 @@ class GalaxySimulator:
 
         labels = self._labels(p, history, old + young, light, flux[:, self._r_column], ur)
         widths = (lines @ self._membership) / continuum
+        for key in CONTINUUM_LABELS:
+            level = continuum[:, list(LABEL_LINES).index(key)]
+            labels[key.replace("ew_", "logc_")] = (
+                torch.log10(level) + LOG_LSUN + labels["logmformed"]
+            )
         labels.update({key: widths[:, j] for j, key in enumerate(LABEL_LINES)})
         observable = self._observable(labels)
         scale = AB_ZEROPOINT_MICROJANSKY * 10.0 ** (-0.4 * p["mag"]) / flux[:, self._r_column]
@@ -359,6 +370,8 @@ class GalaxySimulator:
             "av": p["av"],
             "av_young": p["av_young"],
             "ur_rest": -2.5 * torch.log10(ur[:, 0] / ur[:, 1]),
+            "mabs_r": -2.5
+            * (torch.log10(ur[:, 1]) - np.log10(WEIGHT_SCALE) + LOG_LSUN_10PC + formed - log_zero),
             "ur_int": -2.5 * torch.log10(small[:, u] / small[:, r]),
             "logage_m": (history.double() * self._mean_age).sum(dim=1),
             "logage_l": logage_l,
