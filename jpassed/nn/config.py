@@ -32,6 +32,8 @@ class ModelConfig:
         each other is an input of its own; 0 for none.
     width, heads, blocks, decoder_blocks : int
         The trunk over all context tokens, and the decoder.
+    readout_kernels : int
+        Kernels of the `LocalReadout` of requested passbands; 0 for none.
     expansion : float
         Hidden width of the feed-forward layers over `width`.
     frequencies : int
@@ -56,6 +58,7 @@ class ModelConfig:
     heads: int = 6
     blocks: int = 2
     decoder_blocks: int = 1
+    readout_kernels: int = 0
     expansion: float = 2.0
     frequencies: int = 16
     head_real: str = "mixture"

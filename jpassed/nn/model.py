@@ -12,6 +12,7 @@ from jpassed.nn.config import ModelConfig
 from jpassed.nn.embedding import BandEmbedding, LabelEmbedding, ObjectEmbedding, PatchEmbedding
 from jpassed.nn.encodings import WavelengthEncoding
 from jpassed.nn.heads import BinnedHead, make_head
+from jpassed.nn.readout import LocalReadout
 from jpassed.tokens.batch import Context, Requests
 from jpassed.vocabulary import Vocabulary
 
@@ -63,6 +64,7 @@ class SEDModel(nn.Module):
         self.request_kind = nn.Embedding(kinds, config.width)
         self.request_where = WavelengthEncoding(config.frequencies)
         self.request_band = nn.Linear(self.request_where.size, config.width)
+        self.readout = LocalReadout(config) if config.readout_kernels else None
         self.decoder = nn.ModuleList(
             CrossBlock(config.width, config.heads, config.expansion)
             for _ in range(config.decoder_blocks)
@@ -93,12 +95,14 @@ class SEDModel(nn.Module):
             x = block(x, bias)
         return x, bias
 
-    def decode(self, x: Tensor, bias: Tensor | None, requests: Requests) -> Tensor:
-        """Vectors of the requests: (B, R, D)."""
+    def decode(
+        self, x: Tensor, bias: Tensor | None, requests: Requests, context: Context
+    ) -> Tensor:
+        """Vectors of the requests: (B, R, D), from what `encode` made of `context`."""
         code = self.request_band(self.request_where(requests.wavelength, requests.width))
         there = (requests.wavelength > 0).unsqueeze(-1)
         query = (self.request_kind(requests.kind) + code * there).unsqueeze(0)
-        h = query
+        h = query if self.readout is None else query + self.readout(context, requests)
         for block in self.decoder:
             h = block(h, x, bias)
         return self.norm(h)
@@ -106,7 +110,7 @@ class SEDModel(nn.Module):
     def forward(self, context: Context, requests: Requests) -> Prediction:
         """Posterior parameters of every request for every object."""
         x, bias = self.encode(context)
-        h = self.decode(x, bias, requests)
+        h = self.decode(x, bias, requests, context)
         logits = None
         if self.redshift_head is not None and "z" in requests.names:
             logits = self.redshift_head(h[:, requests.names.index("z")])
