@@ -10,20 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from jpassed.annotation.distributions import distribution_of
 from jpassed.exceptions import InputError, JpassedError, ModelError
 from jpassed.nn.checkpoint import LoadedModel
-from jpassed.nn.heads import LOG_SIGMA_FLOOR, MixtureHead
 from jpassed.nn.model import Prediction
-from jpassed.posteriors import (
-    Binned,
-    Distribution,
-    Gaussian,
-    GaussianMixture,
-    Posterior,
-    Recalibrated,
-    Recalibration,
-    Transform,
-)
+from jpassed.posteriors import Distribution, Posterior, Recalibrated, Recalibration
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import (
     BandLayout,
@@ -33,7 +24,6 @@ from jpassed.tokens import (
     build_context,
     build_requests,
 )
-from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
 from jpassed.vocabulary import load_vocabulary
 
 __all__ = ["DEFAULT_BATCH", "Batch", "Predictor"]
@@ -195,42 +185,15 @@ class Predictor:
         self, prediction: Prediction, log_scale: NDArray[np.float64]
     ) -> dict[str, Distribution]:
         """Distributions in physical units from the network's answer, by quantity."""
-        found = {}
+        found: dict[str, Distribution] = {}
         for i, name in enumerate(prediction.names):
-            distribution = self._distribution(prediction, i, log_scale)
+            kind = self.vocabulary[name]
+            distribution = distribution_of(self.network, prediction, i, kind, log_scale)
             recalibration = self.recalibrations.get(name)
             if recalibration is not None:
                 distribution = Recalibrated(distribution, recalibration)
             found[name] = distribution
         return found
-
-    def _distribution(
-        self, prediction: Prediction, i: int, log_scale: NDArray[np.float64]
-    ) -> Distribution:
-        network, name = self.network, prediction.names[i]
-        kind = self.vocabulary[name]
-        if kind.scale == "object":
-            softening = FLUX_SOFTENING * np.exp(log_scale)
-            transform = Transform("asinh", FLUX_LOC, FLUX_WIDTH, softening)
-            bounds = (-np.inf, np.inf)
-        else:
-            transform = Transform.of(kind)
-            bounds = (kind.lower, kind.upper)
-        if name == "z" and network.redshift_head is not None:
-            head, logits = network.redshift_head, prediction.redshift_logits
-            if logits is None:
-                raise InputError("the model gave no redshift")
-            edges = (head.edges.double().cpu().numpy() - head.loc) / head.scale
-            probability = logits.double().softmax(-1).cpu().numpy()
-            return Binned(edges, probability, transform, *bounds)
-        parameters = prediction.parameters[:, i].double()
-        if isinstance(network.head, MixtureHead):
-            log_weight, mean, log_sigma = (t.cpu().numpy() for t in MixtureHead.split(parameters))
-            return GaussianMixture(np.exp(log_weight), mean, np.exp(log_sigma), transform, *bounds)
-        mean, log_variance = (t.cpu().numpy() for t in parameters.unbind(-1))
-        floor = 2 * LOG_SIGMA_FLOOR
-        sigma = np.exp(0.5 * np.maximum(log_variance, floor))
-        return Gaussian(mean, sigma, transform, *bounds)
 
 
 def _recalibrations(model: LoadedModel) -> dict[str, Recalibration]:
