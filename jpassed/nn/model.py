@@ -76,21 +76,36 @@ class SEDModel(nn.Module):
             BinnedHead(config, kind.loc, kind.width) if config.head_redshift == "binned" else None
         )
 
-    def encode(self, context: Context) -> tuple[Tensor, Tensor | None]:
-        """Context tokens after the trunk: (B, T, D) and the key bias that hides absent ones."""
+    def embed_observed(self, context: Context) -> tuple[Tensor, Tensor]:
+        """Tokens of all but the labels, (B, T, D), and which of them are there, (B, T).
+
+        Contexts that differ in their labels alone share them: see `encode`.
+        """
         parts = [self.object(context)]
         present = [torch.ones_like(context.has_scale).unsqueeze(1)]
         if context.patch is not None and self.patch is not None:
             patch = self.patch(context.patch, context.log_scale)
             parts.append(patch)
             present.append(context.patch.present.expand(-1, patch.shape[1]))
-        for tokens, embed in ((context.bands, self.band), (context.labels, self.label)):
-            if tokens.value.shape[1]:
-                parts.append(embed(tokens))
-                present.append(tokens.present)
+        if context.bands.value.shape[1]:
+            parts.append(self.band(context.bands))
+            present.append(context.bands.present)
         dtype = parts[-1].dtype
-        x = torch.cat([p.to(dtype) for p in parts], 1)
-        bias = key_bias(torch.cat(present, 1))
+        return torch.cat([p.to(dtype) for p in parts], 1), torch.cat(present, 1)
+
+    def encode(
+        self, context: Context, observed: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Context tokens after the trunk: (B, T, D) and the key bias that hides absent ones.
+
+        What `embed_observed` gave for the same objects may be handed in, to save its work.
+        """
+        x, present = self.embed_observed(context) if observed is None else observed
+        if context.labels.value.shape[1]:
+            labels = self.label(context.labels)
+            x = torch.cat((x.to(labels.dtype), labels), 1)
+            present = torch.cat((present, context.labels.present), 1)
+        bias = key_bias(present)
         for block in self.trunk:
             x = block(x, bias)
         return x, bias
@@ -107,9 +122,14 @@ class SEDModel(nn.Module):
             h = block(h, x, bias)
         return self.norm(h)
 
-    def forward(self, context: Context, requests: Requests) -> Prediction:
-        """Posterior parameters of every request for every object."""
-        x, bias = self.encode(context)
+    def forward(
+        self,
+        context: Context,
+        requests: Requests,
+        observed: tuple[Tensor, Tensor] | None = None,
+    ) -> Prediction:
+        """Posterior parameters of every request for every object; `observed` as in `encode`."""
+        x, bias = self.encode(context, observed)
         h = self.decode(x, bias, requests, context)
         logits = None
         if self.redshift_head is not None and "z" in requests.names:
