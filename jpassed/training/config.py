@@ -103,6 +103,10 @@ class MixConfig:
         Largest weight of a rare object.
     prior : {"declared", "balanced"}
         "declared" multiplies the loss by 1 / w, "balanced" leaves it out.
+    heaviest : float
+        Largest weight in the loss over the mean of a batch: no object rules a step.
+    weights : dict
+        Weight of each kind in the loss, 1 if not named.
     """
 
     full: float = 0.40
@@ -119,6 +123,7 @@ class MixConfig:
     density: float = 0.3
     clip: float = 5.0
     prior: str = "declared"
+    heaviest: float = 20.0
     weights: dict[str, float] = field(default_factory=lambda: {"z": 3.0, "flux": 0.5})
 
 

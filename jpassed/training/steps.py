@@ -13,7 +13,8 @@ from jpassed.tokens.build import BandLayout, build_context, build_requests
 from jpassed.tokens.masking import GivenLabels, give_labels, hide_bands, noisy_labels
 from jpassed.tokens.scaling import LabelScaling, flux_to_scaled
 from jpassed.training.config import MixConfig
-from jpassed.training.sources import Observation
+from jpassed.training.importance import context_weights, suggested_log_flux
+from jpassed.training.sources import SELECTION_BAND, Observation
 from jpassed.vocabulary import Vocabulary
 
 __all__ = ["Question", "Questioner"]
@@ -32,7 +33,8 @@ class Question:
     asked : Tensor
         (N, R) bool: counts in the loss.
     weight : Tensor
-        (N,) importance weights, mean 1.
+        (N,) importance weights, mean 1: with them, posteriors refer to the declared prior
+        whatever the context shows (see `jpassed.training.importance`).
     """
 
     context: Context
@@ -78,6 +80,7 @@ class Questioner:
             for i, name in enumerate(layout.bands)
         }
         self.redshift = scaling.names.index("z")
+        self.reference = layout.bands.index(SELECTION_BAND)
 
     def ask(self, seen: Observation, generator: torch.Generator) -> Question:
         """Draw a question about N objects; every random number comes from `generator`."""
@@ -114,10 +117,25 @@ class Questioner:
             label_given=None if given is None else given.given,
         )
         requests, target, error, asked = self._requests(seen, observed, context, given, generator)
-        weight = torch.ones_like(seen.weight)
-        if mix.prior == "declared":
-            weight = seen.weight if only_labels else seen.weight_at_magnitude
+        weight = self._weight(seen, observed)
         return Question(context, requests, target, error, asked, weight / weight.mean())
+
+    def _weight(self, seen: Observation, observed: Tensor) -> Tensor:
+        """Weights of the objects, given the bands that each of them shows; 1 for real ones."""
+        weight = torch.ones_like(seen.weight)
+        rows = seen.simulated
+        if self.mix.prior != "declared" or not bool(rows.any()):
+            return weight
+        truth, shown = seen.target[rows], observed[rows]
+        suggested = suggested_log_flux(
+            seen.flux[rows], seen.error[rows], shown, truth, self.reference
+        )
+        weight[rows] = context_weights(
+            seen.weight[rows], seen.weight_at_magnitude[rows],
+            truth[:, self.reference].clamp(min=1e-30).log(), suggested, shown.any(-1),
+            clip=self.mix.heaviest,
+        )  # fmt: skip
+        return weight
 
     def _layout(self, way: int, roll: list[float], generator: torch.Generator) -> BandLayout:
         """Which filter sets take part in this step."""

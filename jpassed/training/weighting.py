@@ -37,10 +37,9 @@ class DensityWeights:
         (N,) p / (w q), q the density of the pool and p the declared prior: posteriors refer to p.
     loss_at_magnitude : Tensor
         (N,) the same, normalised at every magnitude, so that faint galaxies need not rule the
-        loss; used wherever bandfluxes are in the context. Where these fix the magnitude to much
-        better than it takes the counts to change, the posterior is that of the prior p. Where
-        they do not (one noisy band, or only bands far from r), it is that of p at a given
-        magnitude with magnitudes as they are drawn: brighter galaxies count for more than in p.
+        loss. By itself it refers posteriors to p at a given magnitude, with magnitudes as they
+        are drawn; `jpassed.training.importance` makes the weights of a step from the two, which
+        refer to p whatever the bands in the context.
     """
 
     drawing: Tensor
