@@ -161,7 +161,7 @@ def test_bandfluxes_against_synphot(age_bin):
     own, _ = synthesis(BANDS)
     arguments = one_age(redshifts, 1, age_bin)
     arguments["stars"][:, 0] = 0.0
-    flux, _ = own.bandflux(**arguments)
+    flux, _, _ = own.bandflux(**arguments)
     grid = toy_grid()
     checked = 0
     for i, z in enumerate(redshifts):
@@ -191,9 +191,9 @@ def test_a_line_adds_its_flux():
     """
     own, lines = synthesis(BANDS)
     arguments = one_age([0.1, 0.1, 0.1123], 1, 30)
-    bare, _ = own.bandflux(**arguments)
+    bare, _, _ = own.bandflux(**arguments)
     arguments["lines"][1:, lines.index("Halpha")] = 0.02
-    lit, _ = own.bandflux(**arguments)
+    lit, _, _ = own.bandflux(**arguments)
     excess = (lit - bare).double()
     assert torch.allclose(excess[0], torch.zeros(len(BANDS)).double(), atol=1e-9)
     for i, z in ((1, 0.1), (2, 0.1123)):
@@ -246,7 +246,7 @@ def test_mass_from_light(simulator):
     own, _ = synthesis([b for b in BANDS if b[0] == "rSDSS"])
     # a galaxy of no dust and one age, by hand: 1e10 M_sun formed at z = 0.1
     arguments = one_age([0.1], 1, 40)
-    flux, _ = own.bandflux(**arguments)
+    flux, _, _ = own.bandflux(**arguments)
     modulus = float(simulator.table.universe.distance_modulus(np.array([0.1]))[0])
     log_flux = np.log10(float(flux[0, 0]) / 1e12) + LOG_LSUN_10PC - 0.4 * modulus - np.log10(1.1)
     by_hand = log_flux + 10.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from jpassed.exceptions import InputError
 from jpassed.simulator import sfh
 from jpassed.simulator.attenuation import DustTerms, TemplateError
 from jpassed.simulator.bands import WEIGHT_SCALE, Passband, sdss_ur
+from jpassed.simulator.latents import LatentRandoms
 from jpassed.simulator.library import COLUMNS
 from jpassed.simulator.lines import LABEL_LINES, LineModel
 from jpassed.simulator.population import PopulationTable
@@ -24,18 +24,12 @@ from jpassed.simulator.priors import (
     load_priors,
     physical_parameters,
 )
+from jpassed.simulator.sample import LABELS, GalaxySample, join_samples
 from jpassed.simulator.ssp import AGE_EDGES, SSPGrid, read_ssp
 from jpassed.simulator.synthesis import Synthesis
 from jpassed.units import AB_ZEROPOINT_MICROJANSKY
 
 __all__ = ["LABELS", "GalaxySample", "GalaxySimulator"]
-
-LABELS = (
-    "z", "logmstar", "logmformed", "logsfr", "logzstar", "t0", "tau", "av", "av_young", "ur_rest",
-    "ur_int", "logage_m", "logage_l", "ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha", "ew_nii",
-    "ew_sii", "logc_oii", "logc_hbeta", "logc_oiii", "logc_halpha", "mabs_r",
-)  # fmt: skip
-"""Labels of every sample: the scalar kinds of the vocabulary."""
 
 LOG_SSFR_FLOOR = -14.0
 LINE_RANGE = (3500.0, 9600.0)
@@ -49,41 +43,6 @@ LOG_LSUN = float(np.log10(3.828e33))
 
 LOG_LSUN_10PC = float(np.log10(3.828e33 / (4 * np.pi * (10 * 3.0856775814913673e18) ** 2) * 1e29))
 """log10 of 1 L_sun/Hz at 10 pc in microjansky."""
-
-
-@dataclass(frozen=True)
-class GalaxySample:
-    """Noise-free galaxies.
-
-    Parameters
-    ----------
-    bands : tuple of str
-        Names of the passbands.
-    bandflux : Tensor (N, B)
-        Total AB bandflux, microjansky.
-    labels : dict of Tensor (N,)
-        `LABELS`, in the units of the vocabulary.
-    observable : dict of Tensor (N,), bool
-        False where a label is no target: a line outside 3500-9600 Å, an SFR on its floor.
-    mag_r : Tensor (N,)
-        True AB magnitude in rSDSS (in SDSS r where the passbands hold no ``rSDSS``).
-    log_weight : Tensor (N,)
-        ln of the drawn over the natural density: 0 where the prior is drawn as it is. An
-        importance weight of ``exp(-log_weight)`` gives the natural prior back.
-    kind : Tensor (N,)
-        Index into `jpassed.simulator.priors.KINDS`.
-    """
-
-    bands: tuple[str, ...]
-    bandflux: Tensor
-    labels: dict[str, Tensor]
-    observable: dict[str, Tensor]
-    mag_r: Tensor
-    log_weight: Tensor
-    kind: Tensor
-
-    def __len__(self) -> int:
-        return len(self.mag_r)
 
 
 class GalaxySimulator:
@@ -208,17 +167,38 @@ class GalaxySimulator:
         parts = []
         for first in range(0, n, self.chunk):
             parts.append(self._chunk(min(self.chunk, n - first), generator))
-        if len(parts) == 1:
-            return parts[0]
-        return GalaxySample(
-            bands=self.bands,
-            bandflux=torch.cat([p.bandflux for p in parts]),
-            labels={k: torch.cat([p.labels[k] for p in parts]) for k in LABELS},
-            observable={k: torch.cat([p.observable[k] for p in parts]) for k in LABELS},
-            mag_r=torch.cat([p.mag_r for p in parts]),
-            log_weight=torch.cat([p.log_weight for p in parts]),
-            kind=torch.cat([p.kind for p in parts]),
-        )
+        return join_samples(parts)
+
+    def render(
+        self, z: Tensor, mag: Tensor, red: Tensor, latents: Tensor
+    ) -> tuple[GalaxySample, Tensor]:
+        """Galaxies of given redshift, magnitude, colour class and latent variables.
+
+        Parameters
+        ----------
+        z, mag : Tensor (n,)
+            Redshift and true r magnitude.
+        red : Tensor (n,), bool
+            Drawn from the red luminosity function.
+        latents : Tensor (n, latent_layout(self).size)
+            Standard normal numbers: what `sample` would draw, see `jpassed.simulator.latents`.
+
+        Returns
+        -------
+        sample : GalaxySample
+            With ``log_weight`` 0.
+        line_share : Tensor (n, B)
+            Share of each bandflux that is line emission.
+        """
+        return self.render_from(LatentRandoms(latents), z, mag, red)
+
+    @torch.no_grad()
+    def render_from(
+        self, random: Randoms, z: Tensor, mag: Tensor, red: Tensor
+    ) -> tuple[GalaxySample, Tensor]:
+        """As `render`, from any source of random numbers."""
+        population = {"z": z, "m": mag, "red": red, "w": torch.zeros_like(z)}
+        return self._render(random, population)
 
     def _population(self, random: Randoms) -> dict[str, Tensor]:
         cells_m, cells_z = len(self._m_edges) - 1, len(self._z_edges) - 1
@@ -246,7 +226,11 @@ class GalaxySimulator:
 
     def _chunk(self, n: int, generator: torch.Generator | None) -> GalaxySample:
         random = Randoms(n, generator, self.device)
-        population = self._population(random)
+        return self._render(random, self._population(random))[0]
+
+    def _render(
+        self, random: Randoms, population: dict[str, Tensor]
+    ) -> tuple[GalaxySample, Tensor]:
         z, mag = population["z"], population["m"]
         modulus = self._lookup(self._modulus, z) + 5.0 * torch.log10(z)
         colour = population["red"]
@@ -281,7 +265,9 @@ class GalaxySimulator:
         intrinsic = self._emission(p, old, young, bare, deviates, excitation)
         hbeta = intrinsic[:, self.lines.index("Hbeta")]
         lines = self.synthesis.attenuate_lines(intrinsic, dust, cloud)
-        flux, ur = self.synthesis.bandflux(p["z"], mixed, groups, stars, cloud, lines, hbeta)
+        flux, lineflux, ur = self.synthesis.bandflux(
+            p["z"], mixed, groups, stars, cloud, lines, hbeta
+        )
 
         labels = self._labels(p, history, old + young, light, flux[:, self._r_column], ur)
         widths = (lines @ self._membership) / continuum
@@ -294,8 +280,9 @@ class GalaxySimulator:
         observable = self._observable(labels)
         scale = AB_ZEROPOINT_MICROJANSKY * 10.0 ** (-0.4 * p["mag"]) / flux[:, self._r_column]
         bandflux = (flux * scale[:, None])[:, : len(self.bands)]
+        line_share = (lineflux / flux.clamp(min=1e-30))[:, : len(self.bands)]
         back = torch.argsort(order)
-        return GalaxySample(
+        sample = GalaxySample(
             bands=self.bands,
             bandflux=bandflux[back],
             labels={key: labels[key][back].float() for key in LABELS},
@@ -304,6 +291,7 @@ class GalaxySimulator:
             log_weight=population["w"],
             kind=p["kind"][back],
         )
+        return sample, line_share[back]
 
     def _emission(
         self,

@@ -218,8 +218,8 @@ class Synthesis:
         cloud: Tensor,
         lines: Tensor,
         hbeta: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Bandfluxes (N, B) per M_sun formed, and those of the stars in rest-frame u, r (N, 2).
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Bandfluxes per M_sun formed, and those of the stars in the rest frame.
 
         Parameters
         ----------
@@ -233,6 +233,13 @@ class Synthesis:
             Attenuated lines, L_sun per M_sun formed.
         hbeta : Tensor (N,)
             Hbeta before dust: the scale of the nebular continuum.
+
+        Returns
+        -------
+        flux, lineflux : Tensor (N, B)
+            All light, and the part of the lines.
+        ur : Tensor (N, 2)
+            Stars in rest-frame SDSS u and r.
         """
         n = len(z)
         bins = mixed.shape[-1] - YOUNG_BINS
@@ -241,6 +248,7 @@ class Synthesis:
             [mixed[:, :, :YOUNG_BINS].reshape(n, 2 * YOUNG_BINS), hbeta[:, None]], dim=1
         )
         out = torch.zeros(n, self.size, device=self.device)
+        lineflux = torch.zeros_like(out)
         log_shift = torch.log1p(z.double())
         ur = torch.zeros(n, 2, device=self.device)
         for s, pixels in enumerate(self.pixels):
@@ -265,8 +273,10 @@ class Synthesis:
                 screen = torch.exp((stars[:, : cloud.shape[1]] + cloud) @ self._ur_dust)
                 ur = sed @ self._ur - hbeta[:, None] * self._ur_nebular * screen
             seen = self._observe(sed, pixels, z, log_shift)
-            out[:, pixels.columns] = seen + self._lines(lines, pixels, log_shift)
-        return out, ur
+            lineflux[:, pixels.columns] = self._lines(lines, pixels, log_shift)
+            out[:, pixels.columns] = seen
+        out += lineflux
+        return out, lineflux, ur
 
     @staticmethod
     def _lines(lines: Tensor, pixels: Pixels, log_shift: Tensor) -> Tensor:
