@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from jpassed.exceptions import InputError
 from jpassed.nn import ModelConfig, SEDModel
+from jpassed.nn.embedding import _filled, _neighbourhood
 from jpassed.nn.readout import LocalReadout
 from jpassed.tokens import BandLayout, LabelScaling, build_context, build_requests
 from jpassed.vocabulary import load_vocabulary
@@ -96,3 +98,42 @@ def test_a_model_with_a_readout_sees_a_line_in_its_band():
     with torch.no_grad():
         a, b = (model(c, requests("flux:b", "z")).parameters[0] for c in (flat, line))
     assert not torch.allclose(a[0], b[0])
+
+
+FILLED = ModelConfig(
+    patch_bands=("a", "b", "c"), patch_width=32, patch_blocks=1, patch_tokens=2, width=24,
+    heads=2, blocks=1, components=2, fill_missing=True, patch_pivots=PIVOT[:3],
+)  # fmt: skip
+
+
+def test_missing_bands_are_interpolated():
+    pivot = torch.tensor([5000.0, 5100.0, 5200.0, 9000.0])
+    kernel = _neighbourhood(pivot)
+    values = torch.tensor([[[2.0, 0.0, 4.0, 50.0]]])
+    seen = torch.tensor([[True, False, True, True]])
+    filled = _filled(values, seen, kernel)
+    assert filled[0, 0].tolist() == pytest.approx([2.0, 3.0, 4.0, 50.0], abs=0.02)
+    far = _filled(torch.tensor([[[2.0, 0, 0, 0]]]), torch.tensor([[True] + [False] * 3]), kernel)
+    assert far[0, 0].tolist() == pytest.approx([2.0] * 4)
+    none = _filled(torch.zeros(1, 1, 4), torch.zeros(1, 4, dtype=torch.bool), kernel)
+    assert not none.any()
+
+
+def test_a_masked_column_is_an_absent_column():
+    torch.manual_seed(2)
+    model = SEDModel(FILLED, VOCABULARY).eval()
+    masked = context([[1.0, 7.0, 2.0]], [[True, False, True]], BANDS[:3])
+    layout = BandLayout.make(("a", "c"), (5000.0, 5200.0), (145.0, 145.0), FILLED.patch_bands)
+    value = torch.tensor([[1.0, 2.0]])
+    absent = build_context(
+        value, torch.full_like(value, 0.5), torch.ones_like(value, dtype=torch.bool), layout,
+        vocabulary=VOCABULARY, scaling=SCALING,
+    )  # fmt: skip
+    with torch.no_grad():
+        one, other = (model(c, requests("av", "flux:b")).parameters for c in (masked, absent))
+    assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_filling_needs_the_wavelengths():
+    with pytest.raises(InputError, match="patch_pivots: expected 3 wavelengths"):
+        ModelConfig(patch_bands=("a", "b", "c"), fill_missing=True)

@@ -10,7 +10,7 @@ from jpassed.exceptions import InputError, UnknownNameError
 
 __all__ = ["ModelConfig"]
 
-HEADS = ("gaussian", "mixture", "binned")
+HEADS = ("gaussian", "student-t", "mixture", "flow", "binned")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class ModelConfig:
     contrast_bands : int
         The first so many patch bands are neighbours in wavelength, and their contrast against
         each other is an input of its own; 0 for none.
+    fill_missing : bool
+        Missing patch bands get the mean of the observed ones nearby, told apart by their
+        presence; needs `patch_pivots`.
+    patch_pivots : tuple of float
+        Pivot wavelengths (Å) of the patch bands, where they are needed.
     width, heads, blocks, decoder_blocks : int
         The trunk over all context tokens, and the decoder.
     readout_kernels : int
@@ -38,11 +43,13 @@ class ModelConfig:
         Hidden width of the feed-forward layers over `width`.
     frequencies : int
         Frequencies of the Fourier encodings.
-    head_real, head_redshift : {"gaussian", "mixture", "binned"}
+    head_real, head_redshift : {"gaussian", "student-t", "mixture", "flow", "binned"}
         Form of the posterior of each support; "binned" is for redshift alone, which otherwise
         has the form of the others.
     components : int
         Components of a mixture.
+    flow_bins : int
+        Bins of the spline of a flow.
     redshift_max : float
         Upper edge of the binned redshift head.
     redshift_bin : float
@@ -54,6 +61,8 @@ class ModelConfig:
     patch_blocks: int = 5
     patch_tokens: int = 4
     contrast_bands: int = 0
+    fill_missing: bool = False
+    patch_pivots: tuple[float, ...] = ()
     width: int = 192
     heads: int = 6
     blocks: int = 2
@@ -64,6 +73,7 @@ class ModelConfig:
     head_real: str = "mixture"
     head_redshift: str = "binned"
     components: int = 5
+    flow_bins: int = 8
     redshift_max: float = 1.25
     redshift_bin: float = 0.001
 
@@ -83,9 +93,17 @@ class ModelConfig:
                 f"contrast_bands: expected 0 to {len(self.patch_bands)}, the number of patch "
                 f"bands, got {self.contrast_bands}"
             )
+        if self.fill_missing and len(self.patch_pivots) != len(self.patch_bands):
+            raise InputError(
+                f"patch_pivots: expected {len(self.patch_bands)} wavelengths, one a patch band, "
+                f"for fill_missing, got {len(self.patch_pivots)}"
+            )
         if self.patch_bands and self.patch_tokens < 1:
             raise InputError(f"patch_tokens: expected 1 or more, got {self.patch_tokens}")
-        for name in ("width", "heads", "frequencies", "components", "redshift_bin", "redshift_max"):
+        for name in (
+            "width", "heads", "frequencies", "components", "flow_bins", "redshift_bin",
+            "redshift_max",
+        ):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if self.width % self.heads:

@@ -52,16 +52,45 @@ def _contrast(value: Tensor, error: Tensor, observed: Tensor, reach: int) -> Ten
     return torch.where(known, torch.asinh((value - mean) * variance.rsqrt()), 0.0) / 2.0
 
 
+def _filled(channels: Tensor, observed: Tensor, kernel: Tensor) -> Tensor:
+    """Put means of the observed bands nearby in the place of missing ones.
+
+    (B, C, P) channels, zero where not observed, presence (B, P), kernel (P, P) -> (B, C, P). A
+    network that reads zeros there must learn every pattern of missing bands; one that reads an
+    interpolated spectrum, with presence told apart, hardly notices.
+    """
+    seen = observed.to(channels.dtype)
+    around = (channels @ kernel) / (seen @ kernel).clamp(min=1e-12).unsqueeze(1)
+    return torch.where(observed.unsqueeze(1), channels, around)
+
+
+def _neighbourhood(pivot: Tensor) -> Tensor:
+    """(P, P) weights of observed bands in the place of missing ones, by distance in ln(lambda).
+
+    Near bands rule wherever there is one: each scale counts where the shorter ones find nothing.
+    """
+    apart = (pivot.log()[:, None] - pivot.log()[None, :]).square()
+    weight = torch.zeros_like(apart)
+    for scale, share in ((0.02, 1.0), (0.08, 1e-3), (0.4, 1e-6), (3.0, 1e-9)):
+        weight += share * torch.exp(-0.5 * apart / scale**2)
+    return weight
+
+
 class PatchEmbedding(nn.Module):
     """A whole survey's bands to a few context tokens, through residual blocks.
 
     (B, 1, P) values -> (B, patch_tokens, width).
     """
 
+    neighbourhood: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         bands = len(config.patch_bands)
-        self.narrow = config.contrast_bands
+        self.narrow, self.fill = config.contrast_bands, config.fill_missing
+        if self.fill:
+            pivot = torch.tensor(config.patch_pivots, dtype=torch.float64)
+            self.register_buffer("neighbourhood", _neighbourhood(pivot).float(), persistent=False)
         extra = 2 + len(CONTRAST_REACH) * self.narrow
         self.first = nn.Linear(4 * bands + extra, config.patch_width)
         self.blocks = nn.ModuleList(
@@ -74,6 +103,8 @@ class PatchEmbedding(nn.Module):
     def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
         """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
         x = _channels(tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
+        if self.fill:
+            x = self._interpolated(x, tokens.observed[:, 0])
         count = tokens.observed[:, 0].float().mean(-1)
         parts = [x, 0.2 * log_scale.unsqueeze(-1), count.unsqueeze(-1)]
         if self.narrow:
@@ -87,6 +118,13 @@ class PatchEmbedding(nn.Module):
         for block in self.blocks:
             h = block(h)
         return self.last(self.norm(h)).unflatten(-1, self.shape)
+
+
+    def _interpolated(self, x: Tensor, observed: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            parts = x.unflatten(-1, (4, -1))
+            filled = _filled(parts[:, :3], observed, self.neighbourhood)
+        return torch.cat((filled, parts[:, 3:]), 1).flatten(1)
 
 
 class BandEmbedding(nn.Module):

@@ -105,6 +105,9 @@ def prepare(
         [b.equivalent_width for b in passbands],
         model_config.patch_bands,
     )
+    if model_config.fill_missing and not model_config.patch_pivots:
+        pivots = layout.pivot[layout.patch].tolist()
+        model_config = replace(model_config, patch_pivots=tuple(round(p, 3) for p in pivots))
     pool = GalaxyPool(
         simulator, scaling.names, seed=config.seed, size=simulation.pool,
         segment=simulation.segment, faintest=simulation.r_select + 0.8,
