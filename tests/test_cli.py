@@ -340,7 +340,7 @@ def test_train_options(run, library, tmp_path):
     assert (
         run(
             *("train", "config.yaml", "-o", out, "--ssp", "a.npz", "--ssp", "b.npz"),
-            *("--lines", "c.lines", "--device", "cuda", "--resume"),
+            *("--lines", "c.lines", "--device", "cuda", "--resume", "--start-from", "runs/a"),
         ).exit_code
         == 0
     )
@@ -348,6 +348,7 @@ def test_train_options(run, library, tmp_path):
     assert calls[0][1] == {
         "ssp": None,
         "lines": None,
+        "start_from": None,
         "resume": False,
         "device": "auto",
         "progress": None,
@@ -355,6 +356,7 @@ def test_train_options(run, library, tmp_path):
     assert calls[1][1] == {
         "ssp": ("a.npz", "b.npz"),
         "lines": "c.lines",
+        "start_from": Path("runs/a"),
         "resume": True,
         "device": "cuda",
         "progress": None,

@@ -38,6 +38,12 @@ from jpassed.exceptions import FileError
     type=input_path(),
     help="CloudyFSPS line table. Default: as CONFIG says.",
 )
+@click.option(
+    "--start-from",
+    metavar="DIR",
+    type=input_path(),
+    help="Model or training whose weights the first step starts from, as far as they fit.",
+)
 @device_option()
 @click.option("--resume", is_flag=True, help="Go on from the newest checkpoint in DIR.")
 @reporting_options
@@ -46,6 +52,7 @@ def command(
     output: Path,
     ssp: tuple[Path, ...],
     lines: Path | None,
+    start_from: Path | None,
     device: str,
     resume: bool,
 ) -> None:
@@ -66,6 +73,7 @@ def command(
             output,
             ssp=tuple(str(path) for path in ssp) or None,
             lines=None if lines is None else str(lines),
+            start_from=start_from,
             resume=resume,
             device=device,
             progress=progress,

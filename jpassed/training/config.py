@@ -167,10 +167,26 @@ class OptimiserConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything a training depends on; kept in every checkpoint and model card."""
+    """Everything a training depends on; kept in every checkpoint and model card.
+
+    Attributes
+    ----------
+    seed : int
+    name : str
+        Name of the model.
+    start_from : str or None
+        Folder of a model or a training (or a file of weights) whose weights the first step
+        starts from, as far as they fit: see `jpassed.training.warm.start_from`.
+    simulation : SimulationConfig
+    tables : tuple of TableConfig
+    mix : MixConfig
+    optimiser : OptimiserConfig
+    model : ModelConfig
+    """
 
     seed: int = 1
     name: str = "jpassed"
+    start_from: str | None = None
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     tables: tuple[TableConfig, ...] = ()
     mix: MixConfig = field(default_factory=MixConfig)

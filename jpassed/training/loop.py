@@ -8,6 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from jpassed.training.sources import join
 from jpassed.training.state import STATE, read_state, write_state
 from jpassed.training.steps import Question
 from jpassed.training.validation import validate
+from jpassed.training.warm import start_from as start_from_weights
 from jpassed.vocabulary import load_vocabulary
 
 __all__ = ["learning_rate", "train"]
@@ -53,6 +55,7 @@ def train(
     *,
     ssp: tuple[str, ...] | None = None,
     lines: str | None = None,
+    start_from: str | os.PathLike[str] | None = None,
     resume: bool = False,
     device: str = "auto",
     progress: Callable[[int, int], None] | None = None,
@@ -69,6 +72,9 @@ def train(
         (``model.safetensors`` and ``model.json``), which is written at every checkpoint.
     ssp, lines : optional
         Replace the files named in the configuration.
+    start_from : path, optional
+        Weights to start from, as ``start_from`` of the configuration; a resumed training has its
+        own.
     resume : bool
         Go on from the checkpoint in `output`, if there is one. The losses that follow are those
         of an uninterrupted training: galaxies and questions are functions of the seed and the
@@ -94,6 +100,8 @@ def train(
     """
     if not isinstance(config, TrainingConfig):
         config = TrainingConfig.from_yaml(config)
+    if start_from is not None:
+        config = replace(config, start_from=os.fspath(start_from))
     folder = Path(output)
     if (folder / STATE).exists() and not resume:
         raise FileError(f"{folder} holds a training already: resume it, or name another folder")
@@ -106,7 +114,11 @@ def train(
         torch.set_num_threads(config.optimiser.threads)
     setup = prepare(config, place, ssp=ssp, lines=lines)
     trainer = _Trainer(config, setup, folder, place)
-    start = trainer.restore() if resume and (folder / STATE).exists() else 0
+    start = 0
+    if resume and (folder / STATE).exists():
+        start = trainer.restore()
+    elif config.start_from:
+        trainer.warm_start(config.start_from)
     trainer.run(start, progress, stop_after)
     return folder
 
@@ -133,12 +145,19 @@ class _Trainer:
         )
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
+        self.started_from: dict[str, Any] | None = None
+
+    def warm_start(self, path: str) -> None:
+        self.started_from = start_from_weights(self.network, path, self.vocabulary)
+        for name, value in self.network.state_dict().items():
+            self.average[name].copy_(value)
 
     def restore(self) -> int:
         step, record = read_state(self.folder, self.network, self.average, self.optimiser)
         self.seconds = float(record.get("seconds", 0.0))
         self.history = list(record.get("history", []))
-        changes = _changes(record.get("training", {}), self.config.as_dict())
+        self.started_from = record.get("started_from")
+        changes = _changes(record.get("training", {}), self._settings())
         if changes:
             logger.warning(
                 "resumed at step %d with other settings, which the card will tell: %s",
@@ -238,12 +257,21 @@ class _Trainer:
             1.0 - keep,
         )
 
+    def _settings(self) -> dict[str, Any]:
+        """The configuration for card and state: where files lay is nobody's business."""
+        settings = self.config.as_dict()
+        if self.config.start_from:
+            settings["start_from"] = Path(self.config.start_from).name
+        return settings
+
     def _save(self, step: int, seconds: float, record: dict[str, Any]) -> None:
         card = {
             "name": self.config.name,
             "version": jpassed.__version__,
             "package_version": jpassed.__version__,
-            "training": self.config.as_dict(),
+            "kinds": list(self.vocabulary.names),
+            "training": self._settings(),
+            "started_from": self.started_from,
             "history": self.history,
             "provenance": self.setup.provenance,
             "steps": step,
@@ -258,7 +286,10 @@ class _Trainer:
         )
         write_state(
             self.folder, step, self.network, self.average, self.optimiser,
-            {"seconds": seconds, "history": self.history, "training": self.config.as_dict()},
+            {
+                "seconds": seconds, "history": self.history, "training": self._settings(),
+                "kinds": list(self.vocabulary.names), "started_from": self.started_from,
+            },
         )  # fmt: skip
 
 
