@@ -32,6 +32,13 @@ def _channels(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
     return torch.cat((squeezed * seen, log_error * seen, ratio * seen, seen), -1)
 
 
+def _lowered(h: Tensor) -> Tensor:
+    """The vectors behind a first layer in autocast's precision, where it is on."""
+    if torch.is_autocast_enabled(h.device.type):
+        return h.to(torch.get_autocast_dtype(h.device.type))
+    return h
+
+
 def _contrast(value: Tensor, error: Tensor, observed: Tensor, reach: int) -> Tensor:
     """Significance of each band against the weighted mean of its observed neighbours.
 
@@ -142,7 +149,7 @@ class BandEmbedding(nn.Module):
         code = self.where(tokens.wavelength[..., 0], tokens.width[..., 0])
         with torch.autocast(x.device.type, enabled=False):
             h = self.first(torch.cat((x, code), -1).float())
-        return self.last(nn.functional.gelu(h))
+        return self.last(nn.functional.gelu(_lowered(h)))
 
 
 class LabelEmbedding(nn.Module):
@@ -164,7 +171,7 @@ class LabelEmbedding(nn.Module):
         extra = torch.stack((value, log_error, known), -1)
         with torch.autocast(value.device.type, enabled=False):
             h = self.first(torch.cat((self.value(value), extra), -1)) + self.kind(tokens.kind)
-        return self.last(nn.functional.gelu(h))
+        return self.last(nn.functional.gelu(_lowered(h)))
 
 
 class ObjectEmbedding(nn.Module):

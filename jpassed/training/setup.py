@@ -86,7 +86,8 @@ def prepare(
     main = tuple(next(iter(sets.values())).names)
     model_config = config.model
     if not model_config.patch_bands and model_config.patch_tokens:
-        model_config = replace(model_config, patch_bands=main)
+        pivots = tuple(round(float(b.pivot_wavelength), 3) for b in passbands[: len(main)])
+        model_config = replace(model_config, patch_bands=main, patch_pivots=pivots)
     grids = [read_ssp(path) for path in paths]
     simulator = GalaxySimulator(
         grids if len(grids) > 1 else grids[0],
@@ -105,9 +106,6 @@ def prepare(
         [b.equivalent_width for b in passbands],
         model_config.patch_bands,
     )
-    if model_config.fill_missing and not model_config.patch_pivots:
-        pivots = layout.pivot[layout.patch].tolist()
-        model_config = replace(model_config, patch_pivots=tuple(round(p, 3) for p in pivots))
     pool = GalaxyPool(
         simulator, scaling.names, seed=config.seed, size=simulation.pool,
         segment=simulation.segment, faintest=simulation.r_select + 0.8,
