@@ -194,7 +194,7 @@ def test_another_vocabulary_is_refused(folder):
     "settings",
     [
         {**CONFIG.as_dict(), "flavour": 3},
-        {**CONFIG.as_dict(), "head_real": "flow"},
+        {**CONFIG.as_dict(), "head_real": "spiral"},
         {**CONFIG.as_dict(), "width": "wide"},
         [1, 2],
         None,

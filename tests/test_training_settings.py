@@ -35,7 +35,7 @@ def test_configuration_survives_yaml(tmp_path: Path) -> None:
         ({"model": {"depth": 3}}, "model setting 'depth'"),
         ({"mix": {"prior": "flat"}}, "Valid choices: balanced, declared"),
         ({"optimiser": {"precision": "float16"}}, "bfloat16, float32"),
-        ({"model": {"head_real": "flow"}}, "binned, gaussian, mixture"),
+        ({"model": {"head_real": "spiral"}}, "binned, flow, gaussian, mixture"),
     ],
 )
 def test_unknown_settings_are_refused(change: dict[str, object], words: str) -> None:

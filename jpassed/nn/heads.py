@@ -1,7 +1,7 @@
 """Heads: from a request's vector to the parameters of its posterior, and its log score.
 
 Every head works in scaled units (see `jpassed.tokens.scaling`), takes the label's own error into
-account, and runs in float32.
+account, and runs in float32. Student-t and flow are in files of their own.
 """
 
 from __future__ import annotations
@@ -11,26 +11,22 @@ import math
 import torch
 from torch import Tensor, nn
 
+from jpassed.exceptions import UnknownNameError
 from jpassed.nn.config import ModelConfig
+from jpassed.nn.flow_head import FlowHead
+from jpassed.nn.kind_linear import LOG_SIGMA_FLOOR, KindLinear
+from jpassed.nn.student_head import StudentTHead
 
-__all__ = ["BinnedHead", "GaussianHead", "MixtureHead", "make_head"]
-
-LOG_SIGMA_FLOOR = -10.0
-"""Guards exp() against underflow only: 4.5e-5 in scaled units, far below any precision reached."""
-
-
-class KindLinear(nn.Module):
-    """One linear layer per kind: (B, R, D) with kinds (R,) -> (B, R, out)."""
-
-    def __init__(self, kinds: int, width: int, out: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(kinds, width, out) * (0.5 / math.sqrt(width)))
-        self.bias = nn.Parameter(torch.zeros(kinds, out))
-
-    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
-        """Apply each request's own layer."""
-        y = torch.bmm(x.float().transpose(0, 1), self.weight[kind])
-        return y.transpose(0, 1) + self.bias[kind]
+__all__ = [
+    "LOG_SIGMA_FLOOR",
+    "BinnedHead",
+    "FlowHead",
+    "GaussianHead",
+    "MixtureHead",
+    "ScalarHead",
+    "StudentTHead",
+    "make_head",
+]
 
 
 class GaussianHead(nn.Module):
@@ -131,6 +127,21 @@ class BinnedHead(nn.Module):
         return entropy + math.log(self.step / self.scale) - 0.5 * math.log(2 * math.pi)
 
 
-def make_head(form: str, config: ModelConfig, kinds: int) -> GaussianHead | MixtureHead:
-    """The head for scalar supports."""
-    return GaussianHead(config, kinds) if form == "gaussian" else MixtureHead(config, kinds)
+ScalarHead = GaussianHead | StudentTHead | MixtureHead | FlowHead
+
+SCALAR_HEADS: dict[str, type[GaussianHead | StudentTHead | MixtureHead | FlowHead]] = {
+    head.form: head for head in (GaussianHead, StudentTHead, MixtureHead, FlowHead)
+}
+
+
+def make_head(form: str, config: ModelConfig, kinds: int) -> ScalarHead:
+    """The head for scalar supports.
+
+    Raises
+    ------
+    UnknownNameError
+        If no scalar head has this form.
+    """
+    if form not in SCALAR_HEADS:
+        raise UnknownNameError("head", form, SCALAR_HEADS)
+    return SCALAR_HEADS[form](config, kinds)

@@ -1,0 +1,27 @@
+"""The last layer of the heads: every kind has its own."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LOG_SIGMA_FLOOR", "KindLinear"]
+
+LOG_SIGMA_FLOOR = -10.0
+"""Guards exp() against underflow only: 4.5e-5 in scaled units, far below any precision reached."""
+
+
+class KindLinear(nn.Module):
+    """One linear layer per kind: (B, R, D) with kinds (R,) -> (B, R, out)."""
+
+    def __init__(self, kinds: int, width: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(kinds, width, out) * (0.5 / math.sqrt(width)))
+        self.bias = nn.Parameter(torch.zeros(kinds, out))
+
+    def forward(self, x: Tensor, kind: Tensor) -> Tensor:
+        """Apply each request's own layer."""
+        y = torch.bmm(x.float().transpose(0, 1), self.weight[kind])
+        return y.transpose(0, 1) + self.bias[kind]
