@@ -217,6 +217,16 @@ class GalaxySimulator:
         i = x.long().clamp(0, len(grid) - 2)
         return grid[i] + (x - i) * (grid[i + 1] - grid[i])
 
+    def _distance_modulus(self, z: Tensor) -> Tensor:
+        return self._lookup(self._modulus, z) + 5.0 * torch.log10(z)
+
+    def absolute_magnitude(self, z: Tensor, mag: Tensor, red: Tensor) -> Tensor:
+        """Absolute r magnitude (n,) with the mean K correction of each colour class."""
+        k = self.priors["k_correction"]
+        a = torch.where(red, k["red"][0], k["blue"][0])
+        b = torch.where(red, k["red"][1], k["blue"][1])
+        return mag - self._distance_modulus(z) - a * z - b * z**2
+
     def _history(self, p: dict[str, Tensor]) -> Tensor:
         weights = sfh.delayed_tau(p["t0"], p["tau"], self._edges)
         weights = sfh.modulate(weights, p["modulation"], self._knots, self._edges)
@@ -232,12 +242,8 @@ class GalaxySimulator:
         self, random: Randoms, population: dict[str, Tensor]
     ) -> tuple[GalaxySample, Tensor]:
         z, mag = population["z"], population["m"]
-        modulus = self._lookup(self._modulus, z) + 5.0 * torch.log10(z)
-        colour = population["red"]
-        k = self.priors["k_correction"]
-        a = torch.where(colour, k["red"][0], k["blue"][0])
-        b = torch.where(colour, k["red"][1], k["blue"][1])
-        absolute = mag - modulus - a * z - b * z**2
+        modulus, colour = self._distance_modulus(z), population["red"]
+        absolute = self.absolute_magnitude(z, mag, colour)
         p = physical_parameters(
             self.priors, random, z, colour, absolute, self._lookup(self._age, z)
         )

@@ -186,7 +186,8 @@ class NaturalDensity:
         cumulative = torch.tensor(np.cumsum(cells.ravel()) / cells.sum())
         device = self.m_edges.device
         u = torch.rand(n, 3, generator=generator, dtype=torch.float64, device=generator.device)
-        cell = torch.searchsorted(cumulative, u[:, 0].cpu().contiguous()).clamp(max=len(cumulative) - 1)
+        cell = torch.searchsorted(cumulative, u[:, 0].cpu().contiguous())
+        cell = cell.clamp(max=len(cumulative) - 1)
         cell, u = cell.to(device), u.to(device)
         n_z, n_m = self.log_density.shape[1:]
         i, j = torch.div(cell, n_m, rounding_mode="floor") % n_z, cell % n_m
