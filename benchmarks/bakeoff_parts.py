@@ -1,0 +1,213 @@
+"""Parts of the bake-off that no configuration of the package has: Muon, other token layouts."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import jpassed.nn.embedding
+import jpassed.training.steps
+from jpassed.nn import ModelConfig, SEDModel
+from jpassed.nn.blocks import CrossBlock
+from jpassed.nn.embedding import BandEmbedding
+from jpassed.tokens import TokenBatch
+from jpassed.tokens.masking import hide_bands
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
+    """U V^T of a matrix's singular value decomposition, roughly: (..., n, m) -> (..., n, m).
+
+    Newton-Schulz iteration of fifth order in bfloat16 (K. Jordan et al. 2024, "Muon"): singular
+    values end between about 0.7 and 1.2, which is near enough for an optimiser.
+    """
+    a, b, c = NEWTON_SCHULZ
+    x = matrix.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised, for hidden matrices (K. Jordan et al. 2024).
+
+    The update has the size of Adam's: 0.2 sqrt(max(n, m)) times the orthogonal matrix
+    (Liu+2025, "Muon is scalable"), so that it shares AdamW's learning rate.
+    """
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95
+    ) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        """One update of every matrix; those of one shape are orthogonalised together."""
+        for group in self.param_groups:
+            shapes: dict[torch.Size, list[Tensor]] = {}
+            for p in group["params"]:
+                if p.grad is not None:
+                    shapes.setdefault(p.shape, []).append(p)
+            for shape, params in shapes.items():
+                updates = []
+                for p in params:
+                    state = self.state[p]
+                    if "momentum" not in state:
+                        state["momentum"] = torch.zeros_like(p)
+                    state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                    updates.append(p.grad.lerp(state["momentum"], group["momentum"]))
+                made = orthogonalised(torch.stack(updates)).float()
+                size = 0.2 * math.sqrt(max(shape))
+                for p, update in zip(params, made, strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(update, alpha=-group["lr"] * size)
+
+
+def optimisers(model: SEDModel, kind: str, lr: float, decay: float) -> list[Any]:
+    """AdamW as the training has it, or Muon for the hidden matrices and AdamW for the rest."""
+    hidden: list[Tensor] = []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, p in model.named_parameters():
+        inner = ("blocks.", "trunk.", "decoder.", "patch.last", "redshift_head.up")
+        if kind == "muon" and p.ndim == 2 and any(part in name for part in inner):
+            hidden.append(p)
+        else:
+            (matrices if p.ndim >= 2 else others).append(p)
+    groups = [
+        {"params": matrices, "weight_decay": decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    made: list[Any] = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)]
+    if hidden:
+        made.append(Muon(hidden, lr, decay))
+    return made
+
+
+class NeighbourPatches(nn.Module):
+    """Patches of `size` neighbouring bands, a token each; the broad bands share the last one.
+
+    Takes the place of `PatchEmbedding`: (B, 1, P) values -> (B, patches, width).
+    """
+
+    def __init__(self, config: ModelConfig, size: int = 7) -> None:
+        super().__init__()
+        self.narrow, self.size = config.contrast_bands, size
+        bands = len(config.patch_bands)
+        self.patches = math.ceil(self.narrow / size)
+        self.first = nn.Parameter(torch.randn(self.patches, 6 * size + 2, 2 * config.width))
+        with torch.no_grad():
+            self.first /= math.sqrt(6 * size + 2)
+        self.bias = nn.Parameter(torch.zeros(self.patches, 1, 2 * config.width))
+        self.broad = nn.Linear(4 * (bands - self.narrow) + 2, 2 * config.width)
+        self.place = nn.Parameter(torch.zeros(self.patches + 1, config.width))
+        self.last = nn.Linear(2 * config.width, config.width)
+
+    def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
+        embedding = jpassed.nn.embedding
+        parts = (tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
+        inner = tuple(t[:, : self.narrow] for t in parts)
+        channels = embedding._channels(*(t.unsqueeze(-1) for t in inner))
+        contrast = [embedding._contrast(*inner, reach) for reach in embedding.CONTRAST_REACH]
+        x = torch.cat((channels, torch.stack(contrast, -1)), -1)
+        x = nn.functional.pad(x, (0, 0, 0, self.patches * self.size - self.narrow))
+        x = x.unflatten(1, (self.patches, self.size)).flatten(2)
+        whole = torch.stack((0.2 * log_scale, parts[2].float().mean(-1)), -1)
+        x = torch.cat((x, whole.unsqueeze(1).expand(-1, self.patches, -1)), -1)
+        outer = embedding._channels(*(t[:, self.narrow :] for t in parts))
+        with torch.autocast(x.device.type, enabled=False):
+            h = torch.bmm(x.float().transpose(0, 1), self.first) + self.bias
+            rest = self.broad(torch.cat((outer, whole), -1).float())
+        h = torch.cat((h.transpose(0, 1), rest.unsqueeze(1)), 1)
+        return self.last(nn.functional.gelu(h)) + self.place
+
+
+class LatentBands(nn.Module):
+    """One token a band, read by a few latents in one cross-attention (Jaegle+2021, Perceiver).
+
+    Takes the place of `PatchEmbedding`: (B, 1, P) values -> (B, latents, width).
+    """
+
+    def __init__(self, config: ModelConfig, latents: int = 8) -> None:
+        super().__init__()
+        self.band = BandEmbedding(config)
+        self.latents = nn.Parameter(0.5 * torch.randn(1, latents, config.width))
+        self.read = CrossBlock(config.width, config.heads, config.expansion)
+
+    def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
+        fields = ("wavelength", "width", "value", "error", "observed")
+        columns = {name: getattr(tokens, name)[:, 0].unsqueeze(-1) for name in fields}
+        single = TokenBatch(kind=tokens.kind, survey=tokens.survey, **columns)
+        bias = torch.zeros(single.observed.shape[:2]).masked_fill(~single.present, -1e9)
+        return self.read(self.latents, self.band(single), bias[:, None, None, :])
+
+
+def build_model(config: ModelConfig, vocabulary: Any, tokens: str) -> SEDModel:
+    """The package's model, or the same with another module that makes tokens of the bands."""
+    model = SEDModel(config, vocabulary)
+    if tokens == "neighbours":
+        model.patch = NeighbourPatches(config)  # type: ignore[assignment]
+    elif tokens == "latents":
+        model.patch = LatentBands(config)  # type: ignore[assignment]
+    return model
+
+
+@contextlib.contextmanager
+def changed_inputs(inputs: str, hide: str) -> Iterator[None]:
+    """Leave channels of the bands out (set to zero), or hide bands in another way."""
+    embedding, steps = jpassed.nn.embedding, jpassed.training.steps
+    channels, hiding = embedding._channels, steps.hide_bands
+
+    def fewer(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
+        x = channels(value, error, observed).unflatten(-1, (4, -1)).clone()
+        x[..., 2, :] = 0
+        if inputs == "value":
+            x[..., 1, :] = 0
+        return x.flatten(-2)
+
+    def other(observed: Tensor, pivot: Tensor, generator: Any, *, keep_all: float) -> Tensor:
+        if hide == "none":
+            return observed
+        if hide == "default":
+            return hiding(observed, pivot, generator, keep_all=keep_all)
+        return hide_one_way(observed, pivot, generator, keep_all, windows=hide == "windows")
+
+    if inputs != "all":
+        embedding._channels = fewer
+    steps.hide_bands = other
+    try:
+        yield
+    finally:
+        embedding._channels, steps.hide_bands = channels, hiding
+
+
+def hide_one_way(
+    observed: Tensor, pivot: Tensor, generator: torch.Generator, keep_all: float, *, windows: bool
+) -> Tensor:
+    """Either a random fraction of the bands is hidden, or all outside a wavelength window."""
+    n, b = observed.shape
+    kept = torch.rand((n, 1), generator=generator) < keep_all
+    if windows:
+        log_pivot = pivot.log()
+        low, high = log_pivot.min(), log_pivot.max()
+        edges = (low + (high - low) * torch.rand((n, 2), generator=generator)).sort(-1).values
+        shown = (log_pivot >= edges[:, :1]) & (log_pivot <= edges[:, 1:])
+    else:
+        shown = torch.rand((n, b), generator=generator) >= torch.rand((n, 1), generator=generator)
+    shown = observed & (shown | kept)
+    # The package's own function rescues a band of those that lost all.
+    empty = ~shown.any(-1, keepdim=True)
+    return shown | (hide_bands(observed, pivot, generator, keep_all=0.0) & empty)
