@@ -12,6 +12,7 @@ __all__ = [
     "JpassedError",
     "MissingDependencyError",
     "ModelError",
+    "TrainingError",
     "UnknownNameError",
     "UnrecognisedTableError",
 ]
@@ -64,6 +65,10 @@ class CoverageError(InputError):
 
 class ModelError(JpassedError, ValueError):
     """Model weights that are damaged or do not fit this version of jpassed."""
+
+
+class TrainingError(JpassedError, RuntimeError):
+    """A training that cannot go on; its last checkpoint is kept."""
 
 
 class MissingDependencyError(JpassedError, ImportError):

@@ -22,7 +22,8 @@ from tiny_training import TINY
 from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.nn.checkpoint import read_model
 from jpassed.training.config import MixConfig, TableConfig, TrainingConfig
-from jpassed.training.loop import LOG, _step_of, _Trainer, train
+from jpassed.training.journal import LOG, step_of
+from jpassed.training.loop import _Trainer, train
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
 from jpassed.training.state import STATE
@@ -200,7 +201,7 @@ def test_kill_and_resume_gives_the_same_losses(tmp_path: Path, ssp: str) -> None
     [('{"step": 3, "loss": 1.5}', 3), ('{"step": 4, "lo', np.inf), ("", np.inf), ("4", np.inf)],
 )
 def test_a_line_of_the_log_that_was_cut_off_is_dropped(line: str, step: float) -> None:
-    assert _step_of(line) == step
+    assert step_of(line) == step
 
 
 @pytest.mark.real_data

@@ -11,7 +11,10 @@ from typing import Any
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.nn.config import ModelConfig
 
-__all__ = ["MixConfig", "OptimiserConfig", "SimulationConfig", "TableConfig", "TrainingConfig"]
+__all__ = [
+    "MixConfig", "OptimiserConfig", "SimulationConfig", "TableConfig", "TrainingConfig",
+    "WatchConfig",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,41 @@ class OptimiserConfig:
 
 
 @dataclass(frozen=True)
+class WatchConfig:
+    """When a training is held to diverge, and what then happens.
+
+    The defaults gave no alarm in the 11,000 steps of the first embedded model.
+
+    Attributes
+    ----------
+    on_divergence : {"stop", "rollback"}
+        "stop" ends the training, its last checkpoint kept; "rollback" goes on from that with half
+        the learning rate and other random questions.
+    skips : int
+        Steps in a row without a finite loss and gradient after which a training diverges. Such
+        steps are left out.
+    drift : float
+        It diverges, too, where the median loss of 50 steps lies so many scatters (1.4826 MAD)
+        above that of the window before.
+    deviations, norm_ratio : float
+        A warning is given for a loss so many scatters above the window's median, and for a
+        gradient so many times its median norm.
+    window : int
+        Steps, 150 or more.
+    rollbacks : int
+        After so many the training stops.
+    """
+
+    on_divergence: str = "stop"
+    skips: int = 10
+    drift: float = 3.0
+    deviations: float = 8.0
+    norm_ratio: float = 20.0
+    window: int = 200
+    rollbacks: int = 3
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """Everything a training depends on; kept in every checkpoint and model card.
 
@@ -181,6 +219,7 @@ class TrainingConfig:
     tables : tuple of TableConfig
     mix : MixConfig
     optimiser : OptimiserConfig
+    watch : WatchConfig
     model : ModelConfig
     """
 
@@ -191,6 +230,7 @@ class TrainingConfig:
     tables: tuple[TableConfig, ...] = ()
     mix: MixConfig = field(default_factory=MixConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -198,6 +238,10 @@ class TrainingConfig:
             raise UnknownNameError("prior", self.mix.prior, ("declared", "balanced"))
         if self.optimiser.precision not in ("float32", "bfloat16"):
             raise UnknownNameError("precision", self.optimiser.precision, ("float32", "bfloat16"))
+        if self.watch.on_divergence not in ("stop", "rollback"):
+            raise UnknownNameError("on_divergence", self.watch.on_divergence, ("stop", "rollback"))
+        if self.watch.window < 150:
+            raise InputError(f"watch: window: expected 150 or more, got {self.watch.window}")
         share = sum(t.share for t in self.tables)
         if not 0 <= share < 1:
             raise InputError(f"shares of the tables must add to less than 1, got {share:g}")
@@ -213,6 +257,7 @@ class TrainingConfig:
             "simulation": SimulationConfig,
             "mix": MixConfig,
             "optimiser": OptimiserConfig,
+            "watch": WatchConfig,
         }
         known = _known(cls)
         chosen: dict[str, Any] = {}

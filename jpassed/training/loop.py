@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 
 import jpassed
-from jpassed.exceptions import FileError, InputError
+from jpassed.exceptions import FileError, InputError, TrainingError
 from jpassed.nn.checkpoint import write_model
 from jpassed.nn.model import SEDModel
 from jpassed.objectives import request_nll
 from jpassed.training.config import OptimiserConfig, TrainingConfig
+from jpassed.training.guard import Guard
+from jpassed.training.importance import effective_share
+from jpassed.training.journal import Journal, loss_groups
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
 from jpassed.training.state import STATE, read_state, write_state
@@ -32,8 +35,6 @@ from jpassed.vocabulary import load_vocabulary
 __all__ = ["learning_rate", "train"]
 
 logger = logging.getLogger(__name__)
-
-LOG = "log.jsonl"
 
 
 def learning_rate(step: int, config: OptimiserConfig) -> float:
@@ -68,7 +69,7 @@ def train(
     config : TrainingConfig or path
         A YAML file or its content.
     output : path
-        Folder for the checkpoint, the log (one JSON object a line), and the model
+        Folder for the checkpoint, the log (`jpassed.training.journal`), and the model
         (``model.safetensors`` and ``model.json``), which is written at every checkpoint.
     ssp, lines : optional
         Replace the files named in the configuration.
@@ -97,6 +98,8 @@ def train(
         If `output` holds a training and `resume` is false, or cannot be written.
     UnknownNameError, InputError
         For settings that are not valid.
+    TrainingError
+        If it diverges; its last checkpoint is kept.
     """
     if not isinstance(config, TrainingConfig):
         config = TrainingConfig.from_yaml(config)
@@ -146,6 +149,9 @@ class _Trainer:
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
         self.started_from: dict[str, Any] | None = None
+        self.rollbacks = 0
+        self.guard = Guard(config.watch)
+        self.journal = Journal(folder)
 
     def warm_start(self, path: str) -> None:
         self.started_from = start_from_weights(self.network, path, self.vocabulary)
@@ -164,20 +170,18 @@ class _Trainer:
                 step, "; ".join(f"{k} {old} -> {new}" for k, (old, new) in changes.items()),
             )  # fmt: skip
             self.history.append({"step": step, "changes": changes})
-        log = self.folder / LOG
-        if log.exists():
-            kept = [line for line in log.read_text().splitlines() if _step_of(line) <= step]
-            temporary = log.with_suffix(".tmp")
-            temporary.write_text("".join(f"{line}\n" for line in kept))
-            os.replace(temporary, log)
+        self.rollbacks = int(record.get("rollbacks", 0))
+        self.guard.skipped = int(record.get("skipped", 0))
+        self.journal.cut(step)
         logger.info("resumed at step %d", step)
         return step
 
     def question(self, step: int) -> Question:
-        """The question of a step: a function of the seed and the step."""
+        """The question of a step: a function of the seed, the step and the rollbacks so far."""
         generator = torch.Generator(device=self.device)
         # On a CPU the lower 32 bits alone count: seed and step share them, apart from the pool's.
-        generator.manual_seed((self.config.seed * 1_000_003 + 2**31 + step) % 2**63)
+        salt = 2**31 + self.rollbacks * 7_368_787
+        generator.manual_seed((self.config.seed * 1_000_003 + salt + step) % 2**63)
         batch = self.config.optimiser.batch
         parts = []
         left = batch
@@ -189,7 +193,7 @@ class _Trainer:
         return self.setup.questioner.ask(join(parts), generator)
 
     def loss(self, question: Question) -> tuple[Tensor, dict[str, float]]:
-        """Weighted sum of the request losses, and each of them."""
+        """Weighted sum of the request losses, and the losses of each group of requests."""
         low = self.config.optimiser.precision == "bfloat16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
             prediction = self.network(question.context, question.requests)
@@ -203,7 +207,32 @@ class _Trainer:
         )
         share = (counts / len(question.context)).clamp(max=1.0)
         total = (each * weights * share).sum() / weights.sum()
-        return total, {n: float(v) for n, v in zip(prediction.names, each.detach(), strict=True)}
+        # A request that nobody was asked has no loss.
+        shown = torch.where(counts > 0, each.detach(), math.nan).tolist()
+        asked = [(n, v) for n, v in zip(prediction.names, shown, strict=True) if not math.isnan(v)]
+        return total, loss_groups((n for n, _ in asked), (v for _, v in asked))
+
+    def step(self, step: int) -> dict[str, Any]:
+        """Take one step, or skip it where it would do harm; what the log says of it."""
+        options = self.config.optimiser
+        rate = learning_rate(step, options) * 0.5**self.rollbacks
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        question = self.question(step)
+        total, groups = self.loss(question)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
+        loss, size = total.item(), float(norm)
+        if self.guard.usable(step + 1, loss, size):
+            self.optimiser.step()
+            self._smooth(step)
+        return {
+            "step": step + 1, "objects": (step + 1) * options.batch, "learning_rate": rate,
+            "loss": loss, **groups, "gradient_norm": size,
+            "weight_ess": round(effective_share(question.weight), 4),
+            "skipped": self.guard.skipped,
+        }  # fmt: skip
 
     def run(
         self, start: int, progress: Callable[[int, int], None] | None, stop_after: int | None
@@ -211,41 +240,56 @@ class _Trainer:
         options = self.config.optimiser
         every = self.config.simulation.refresh_every
         pool = self.setup.pool
-        began = time.monotonic()
+        began = time.monotonic() - self.seconds
         pool.fill(refreshes=start // every)
         last = min(options.steps, stop_after or options.steps)
+        clock = deque([time.monotonic()], maxlen=21)
         self.network.train()
-        for step in range(start, last):
+        step = start
+        while step < last:
             if step % every == 0 and step // every > pool.refreshes:
                 pool.refresh()
-            rate = learning_rate(step, options)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            total, each = self.loss(self.question(step))
-            if not torch.isfinite(total):
-                raise InputError(
-                    f"the loss is not finite at step {step}: lower the learning rate "
-                    f"({options.learning_rate:g}), or resume from the last checkpoint"
-                )
-            self.optimiser.zero_grad(set_to_none=True)
-            total.backward()  # type: ignore[no-untyped-call]
-            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
-            self.optimiser.step()
-            self._smooth(step)
-            done = step + 1
-            record: dict[str, Any] = {"step": done, "loss": total.item(), "norm": float(norm)}
-            record["z"] = each.get("z", math.nan)
-            spent = self.seconds + time.monotonic() - began
-            if done % options.validate_every == 0 or done == last:
+            record = self.step(step)
+            if self.guard.reason:
+                step = self._diverged(step)
+                continue
+            step += 1
+            clock.append(time.monotonic())
+            self.seconds = clock[-1] - began
+            record["seconds"] = round(self.seconds, 1)
+            rate = options.batch * (len(clock) - 1) / max(clock[-1] - clock[0], 1e-9)
+            record["samples_per_second"] = round(rate, 1)
+            if step % options.validate_every == 0 or step == last:
                 record["validation"] = validate(self.network, self.average, self.setup, options)
-                record["seconds"] = round(spent, 1)
-                logger.info("step %d: %s", done, record)
-            with (self.folder / LOG).open("a") as log:
-                log.write(json.dumps(record) + "\n")
-            if done % options.checkpoint_every == 0 or done == last:
-                self._save(done, spent, record)
+                logger.info("step %d: %s", step, record)
+            self.journal.add(record)
+            if step % options.checkpoint_every == 0 or step == last:
+                self._save(step, record)
             if progress is not None:
-                progress(done, options.steps)
+                progress(step, options.steps)
+
+    def _diverged(self, step: int) -> int:
+        """Go back to the last checkpoint with half the learning rate, or stop."""
+        watch, reason = self.config.watch, self.guard.reason
+        kept = (self.folder / STATE).exists()
+        if watch.on_divergence == "rollback" and kept and self.rollbacks < watch.rollbacks:
+            count = self.rollbacks + 1
+            logger.warning("the training diverged at step %d: %s; rolling back", step + 1, reason)
+            back = self.restore()
+            self.rollbacks = count
+            self.history.append({"step": back, "rollback": count, "from": step + 1, "why": reason})
+            self.guard.forget()
+            every = self.config.simulation.refresh_every
+            if back // every != self.setup.pool.refreshes:
+                self.setup.pool.fill(refreshes=back // every)
+            return back
+        where = "the last checkpoint is kept" if kept else "there was no checkpoint yet"
+        raise TrainingError(
+            f"the training in {self.folder} diverged at step {step + 1}: {reason}; {where}. "
+            f"Lower the learning rate ({self.config.optimiser.learning_rate:g}) and resume, or "
+            "set watch: {on_divergence: rollback}; if it happens at once, look at the tables it "
+            "trains on"
+        )
 
     def _smooth(self, step: int) -> None:
         """Exponential moving average of the weights, short at first."""
@@ -264,7 +308,7 @@ class _Trainer:
             settings["start_from"] = Path(self.config.start_from).name
         return settings
 
-    def _save(self, step: int, seconds: float, record: dict[str, Any]) -> None:
+    def _save(self, step: int, record: dict[str, Any]) -> None:
         card = {
             "name": self.config.name,
             "version": jpassed.__version__,
@@ -276,7 +320,7 @@ class _Trainer:
             "provenance": self.setup.provenance,
             "steps": step,
             "objects": step * self.config.optimiser.batch,
-            "seconds": round(seconds, 1),
+            "seconds": round(self.seconds, 1),
             "device": self.device.type,
             "torch": str(torch.__version__),
             "validation": record.get("validation"),
@@ -287,8 +331,9 @@ class _Trainer:
         write_state(
             self.folder, step, self.network, self.average, self.optimiser,
             {
-                "seconds": seconds, "history": self.history, "training": self._settings(),
+                "seconds": self.seconds, "history": self.history, "training": self._settings(),
                 "kinds": list(self.vocabulary.names), "started_from": self.started_from,
+                "rollbacks": self.rollbacks, "skipped": self.guard.skipped,
             },
         )  # fmt: skip
 
@@ -301,14 +346,6 @@ def _changes(old: Any, new: Any, name: str = "") -> dict[str, list[Any]]:
             found.update(_changes(old[key], new[key], f"{name}.{key}" if name else key))
         return dict(sorted(found.items()))
     return {} if old == new else {name: [old, new]}
-
-
-def _step_of(line: str) -> float:
-    """Step of a line of the log; infinity for a line that a kill or a full disk cut off."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return math.inf
 
 
 def _device(name: str) -> torch.device:

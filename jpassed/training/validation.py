@@ -15,9 +15,15 @@ from jpassed.training.config import OptimiserConfig
 from jpassed.training.setup import Setup
 from jpassed.vocabulary import load_vocabulary
 
-__all__ = ["validate"]
+__all__ = ["FIGURES", "MAGNITUDE_EDGES", "validate"]
 
 MAGNITUDE_EDGES = (0.0, 20.0, 21.0, 22.0, 22.7)
+
+FIGURES = (
+    "log score",
+    *(f"nmad {a:g}-{b:g}" for a, b in zip(MAGNITUDE_EDGES[:-1], MAGNITUDE_EDGES[1:], strict=True)),
+)
+"""Names of what `validate` measures."""
 
 
 @torch.no_grad()
