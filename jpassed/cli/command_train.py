@@ -1,4 +1,4 @@
-"""``jpassed train``: train a model from a configuration file."""
+"""``jpassed train``: train a model from a configuration file or a preset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from jpassed.exceptions import FileError
 @click.command(
     "train",
     short_help="Train a model.",
-    epilog="Example: jpassed train config.yaml -o runs/first --ssp bc03_chabrier.npz --resume",
+    epilog="Example: jpassed train cpu -o runs/first --ssp bc03_chabrier.npz --resume",
 )
 @click.argument("config", metavar="CONFIG", type=input_path())
 @click.option(
@@ -57,7 +57,9 @@ def command(
     resume: bool,
 ) -> None:
     """
-    Train a model as CONFIG (YAML) says, with checkpoints in DIR.
+    Train a model as CONFIG says, with checkpoints and a log in DIR.
+
+    CONFIG is a YAML file or one of the presets: cpu, gpu, default.
 
     A training that was interrupted goes on with --resume, with the same losses as without the
     interruption.

@@ -24,6 +24,7 @@ from jpassed.training.config import OptimiserConfig, TrainingConfig
 from jpassed.training.guard import Guard
 from jpassed.training.importance import effective_share
 from jpassed.training.journal import Journal, loss_groups
+from jpassed.training.presets import find_config
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
 from jpassed.training.state import STATE, read_state, write_state
@@ -66,8 +67,8 @@ def train(
 
     Parameters
     ----------
-    config : TrainingConfig or path
-        A YAML file or its content.
+    config : TrainingConfig, str or path
+        A preset's name (`jpassed.training.presets`), a YAML file, or the content of one.
     output : path
         Folder for the checkpoint, the log (`jpassed.training.journal`), and the model
         (``model.safetensors`` and ``model.json``), which is written at every checkpoint.
@@ -102,7 +103,7 @@ def train(
         If it diverges; its last checkpoint is kept.
     """
     if not isinstance(config, TrainingConfig):
-        config = TrainingConfig.from_yaml(config)
+        config = TrainingConfig.from_yaml(find_config(config))
     if start_from is not None:
         config = replace(config, start_from=os.fspath(start_from))
     folder = Path(output)
