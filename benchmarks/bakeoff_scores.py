@@ -96,7 +96,9 @@ def scores(
         score = torch.cat(z_score)
         dz = (z - true) / (1 + true)
         magnitude = -2.5 * torch.log10(seen.flux[:, selection].clamp(min=1e-9) / 3631e6)
-        inside = [(magnitude >= a) & (magnitude < b) for a, b in zip(EDGES, EDGES[1:], strict=False)]
+        inside = [
+            (magnitude >= a) & (magnitude < b) for a, b in zip(EDGES[:-1], EDGES[1:], strict=True)
+        ]
         result[f"{prefix}log_z"] = float(score.mean())
         result[f"{prefix}log_z_bins"] = [float(score[i].mean()) for i in inside]
         result[f"{prefix}nmad"] = [
