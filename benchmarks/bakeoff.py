@@ -34,6 +34,7 @@ from jpassed.training.pool import Galaxies, GalaxyPool
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import Observation, SimulatedSource, join
 from jpassed.training.steps import Question
+from jpassed.training.warm import start_from
 from jpassed.vocabulary import load_vocabulary
 
 HERE = Path(__file__).parent
@@ -44,7 +45,8 @@ def settings(name: str, table: dict[str, Any], default: Path) -> tuple[TrainingC
     """A variant's configuration and its `method`: default.yaml, the baseline, the variant."""
     merged = yaml.safe_load(default.read_text("utf-8"))
     variant = table["variants"][name]
-    for layer in (table["baseline"], variant):
+    continued = [table["continued"]] if variant.get("start") else []
+    for layer in (table["baseline"], *continued, variant):
         for part in ("simulation", "mix", "model", "optimiser", "method"):
             merged[part] = {**merged.get(part, {}), **layer.get(part, {})}
     method = merged.pop("method")
@@ -156,12 +158,18 @@ class Clock:
 
 
 def train(
-    config: TrainingConfig, method: dict[str, Any], setup: Setup, seconds: float
+    config: TrainingConfig,
+    method: dict[str, Any],
+    setup: Setup,
+    seconds: float,
+    start: Path | None = None,
 ) -> tuple[SEDModel, dict[str, torch.Tensor], dict[str, Any]]:
     """Train for so many CPU seconds; the model, its averaged weights, and what it took."""
     torch.manual_seed(config.seed)
     options = config.optimiser
     model = build_model(setup.model_config, load_vocabulary(), method["tokens"])
+    if start is not None:
+        start_from(model, start, load_vocabulary())
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     used_by = optimisers(model, method["optimiser"], options.learning_rate, options.weight_decay)
     began, wall, step, history = time.process_time(), time.monotonic(), 0, []
@@ -195,7 +203,7 @@ def train(
         "cpu_seconds": round(used, 1),
         "undisturbed_seconds": round(spent, 1),
         "wall_seconds": round(time.monotonic() - wall, 1),
-        "samples_per_s": round(step * options.batch / spent),
+        "samples_per_s": round(step * options.batch / max(spent, 1e-9)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": history[:: max(1, len(history) // 40)],
     }
@@ -212,19 +220,23 @@ def run(name: str, table: dict[str, Any], options: argparse.Namespace) -> dict[s
     if options.pool:
         config = replace(config, simulation=replace(config.simulation, pool=options.pool))
     setup = galaxies(config, options.folder, options.cache, options.n)
-    seconds = options.seconds or table["seconds"]
+    variant = table["variants"][name]
+    goes_on = bool(variant.get("start"))
+    usual = table["continued"]["seconds"] if goes_on else table["seconds"]
+    seconds = variant.get("seconds", options.seconds or usual)
     layout = setup.layout
     selection = setup.simulated.selection
     with changed_inputs(method["inputs"], method["hide"]):
-        model, average, taken = train(config, method, setup, seconds)
+        model, average, taken = train(
+            config, method, setup, seconds, options.start if goes_on else None
+        )
         raw = scores(model, setup.validation, layout, selection, full=False)
         model.load_state_dict(average)
         judged = scores(model, setup.validation, layout, selection)
-    variant = table["variants"][name]
     return {
         "name": name, "group": variant["group"], "prediction": variant["prediction"],
         "changes": {
-            k: variant[k] for k in ("model", "mix", "optimiser", "method", "seed") if k in variant
+            k: variant[k] for k in ("model", "mix", "optimiser", "method", "seed", "start") if k in variant
         },
         "seconds": seconds, **taken, **judged, "log_z_without_ema": raw["log_z"],
     }  # fmt: skip
@@ -283,6 +295,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=8192, help="objects to judge by")
     parser.add_argument("--pool", type=int, default=None, help="galaxies to train on")
     parser.add_argument("--cache", type=Path, default=None, help="where the galaxies are kept")
+    parser.add_argument("--start", type=Path, default=None, help="weights for variants that go on")
     parser.add_argument("--table", action="store_true", help="print the results so far as a table")
     options = parser.parse_args()
     options.cache = options.cache or options.output.with_suffix(".galaxies.pt")
@@ -295,6 +308,9 @@ def main() -> None:
         if name not in table["variants"]:
             parser.error(f"no variant {name!r}; there are {', '.join(table['variants'])}")
         if name in {r["name"] for r in read(options.output)}:
+            continue
+        if table["variants"][name].get("start") and options.start is None:
+            print(f"{name}: skipped, it goes on from trained weights: name them with --start")
             continue
         result = run(name, table, options)
         with options.output.open("a", encoding="utf-8") as file:
