@@ -235,9 +235,7 @@ def run(name: str, table: dict[str, Any], options: argparse.Namespace) -> dict[s
         judged = scores(model, setup.validation, layout, selection)
     return {
         "name": name, "group": variant["group"], "prediction": variant["prediction"],
-        "changes": {
-            k: variant[k] for k in ("model", "mix", "optimiser", "method", "seed", "start") if k in variant
-        },
+        "changes": {k: v for k, v in variant.items() if k not in ("group", "prediction")},
         "seconds": seconds, **taken, **judged, "log_z_without_ema": raw["log_z"],
     }  # fmt: skip
 
