@@ -20,6 +20,8 @@ from jpassed.simulator.priors import KINDS
 
 ZERO_POINT = 0.4 * np.log(10.0)
 AB = 3631e6
+SELECTION = 22.7
+"""Faintest noisy r magnitude."""
 GRID_STEP = 0.002
 GRID_SIZE = 400
 
@@ -77,7 +79,7 @@ class Forward:
     """
 
     def __init__(
-        self, simulator: GalaxySimulator, noise: dict[str, np.ndarray], chunk: int = 2048
+        self, simulator: GalaxySimulator, noise: dict[str, np.ndarray], chunk: int = 1024
     ) -> None:
         self.simulator, self.chunk = simulator, chunk
         self.layout = latent_layout(simulator)
@@ -88,6 +90,7 @@ class Forward:
         self.smooth = self.layout.columns("template")
         self.modes = self.layout.columns(*names)
         self.r = simulator.bands.index("rSDSS")
+        self.faintest_flux = AB * 10.0 ** (-0.4 * SELECTION)
         self.spread = float(simulator.template.settings["spread"])
         settings = simulator.template.settings["modes"]
         self.mode_sigma = torch.tensor(
@@ -131,8 +134,7 @@ class Forward:
         self.template = functions  # (G, size, B)
         own = functions[:, :smooth]
         self.kernel = torch.einsum("gkb,gkc->gbc", own, own)
-        mode = functions[:, smooth:]
-        self.mode_kernel = torch.einsum("nk,gkb,gkc->ngbc", self.mode_sigma**2, mode, mode)
+        self.mode = functions[:, smooth:].contiguous()
 
     def grid(self, zeta: Tensor) -> Tensor:
         """Nearest row of the tables."""
@@ -174,7 +176,10 @@ class Forward:
 
     def log_likelihood(self, p: Particles, own: Photometry) -> Tensor:
         """ln p(bandfluxes | particles), one photometry (a row) for each particle, (N,)."""
-        parts = []
+        # Neighbours in redshift share pixels and covariances.
+        order = torch.argsort(p.zeta)
+        p, own = p[order], own[order]
+        value = torch.empty(len(p))
         z = torch.expm1(p.zeta)
         inside = (z > 0.0011) & (z < 1.1999) & torch.isfinite(p.x).all(1)
         z = torch.where(inside, z, torch.full_like(z, 0.5))
@@ -184,13 +189,13 @@ class Forward:
                 z[rows], p.mag[rows], p.red[rows], self.latents(p.x[rows])
             )
             amplitude = torch.exp(self.spread * p.x[rows, self.amplitude])
-            parts.append(
-                self.given_flux(
-                    sample.bandflux, lines, amplitude, sample.kind, p.zeta[rows], own[rows]
-                )
+            value[rows] = self.given_flux(
+                sample.bandflux, lines, amplitude, sample.kind, p.zeta[rows], own[rows]
             )
-        value = torch.cat(parts)
-        return torch.where(inside & torch.isfinite(value), value, torch.full_like(value, -torch.inf))
+        value[~(inside & torch.isfinite(value))] = -torch.inf
+        out = torch.empty_like(value)
+        out[order] = value
+        return out
 
     def given_flux(
         self,
@@ -207,15 +212,22 @@ class Forward:
         residual = (own.flux - flux) / sigma * use
         lever = flux * (1.0 - lines) / sigma * use
         g = self.grid(zeta)
-        matrix = self.kernel[g].mul_((amplitude**2)[:, None, None])
-        matrix.add_(self.mode_kernel[kind, g])
-        matrix.mul_(lever[:, :, None]).mul_(lever[:, None, :])
+        matrix = self.kernel[g]
+        matrix.mul_((lever * amplitude[:, None])[:, :, None])
+        matrix.mul_((lever * amplitude[:, None])[:, None, :])
+        modes = self.mode[g] * self.mode_sigma[kind][:, :, None] * lever[:, None, :]
+        matrix.baddbmm_(modes.transpose(1, 2), modes)
         matrix.diagonal(dim1=1, dim2=2).add_(1.0)
         factor, info = torch.linalg.cholesky_ex(matrix)
         white = torch.linalg.solve_triangular(factor, residual[:, :, None], upper=False)[:, :, 0]
         log_det = torch.log(factor.diagonal(dim1=1, dim2=2)).sum(1)
         log_det = log_det + (torch.log(sigma) * use).sum(1)
         value = -0.5 * (white**2).sum(1) - log_det
+        if not bool(own.observed[:, self.r].all()):
+            # An object whose r band is hidden was still selected on it.
+            margin = (flux[:, self.r] - self.faintest_flux) / own.error[:, self.r]
+            selected = torch.special.log_ndtr(margin)
+            value = value + torch.where(own.observed[:, self.r], 0.0, selected)
         return torch.where(info == 0, value, torch.full_like(value, -torch.inf))
 
     def complete(

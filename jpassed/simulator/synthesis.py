@@ -84,6 +84,12 @@ class Pixels:
             if transmission.min() < 0.999:
                 self.igm = tensor(transmission)
 
+    def shift(self, log_shift: Tensor) -> tuple[Tensor, Tensor]:
+        """First rest-frame pixel (N,) that is observed, and the fraction of a pixel (N, 1)."""
+        position = self.shift0 - log_shift / self.segment.step
+        whole = torch.floor(position)
+        return whole.long(), (position - whole).float()[:, None]
+
 
 class Synthesis:
     """Spectra of batches of galaxies through a set of passbands.
@@ -137,6 +143,8 @@ class Synthesis:
         start, size = rest_start(optical)
         weights = np.stack([band_weights(start, optical.step, size, p) for p in pair], axis=1)
         self._ur = self._tensor(weights)
+        inside = np.flatnonzero(weights.any(axis=1))
+        self._ur_range = (int(inside[0]), int(inside[-1]) + 1)
         self._ur_nebular = self.pixels[self._optical].nebular @ self._ur
         pivots = np.array([3556.0, 6176.0])
         self._ur_dust = self._tensor(DustTerms.functions(pivots))
@@ -251,28 +259,38 @@ class Synthesis:
         lineflux = torch.zeros_like(out)
         log_shift = torch.log1p(z.double())
         ur = torch.zeros(n, 2, device=self.device)
+        active = stars.any(dim=0)
+        some = not bool(active.all())
+        used = stars[:, active] if some else stars
         for s, pixels in enumerate(self.pixels):
-            sed = torch.empty(n, pixels.size, device=self.device)
+            offset, part = pixels.shift(log_shift)
+            first_pixel, last_pixel = int(offset.min()), int(offset.max()) + pixels.observed + 1
+            if s == self._optical:
+                first_pixel = min(first_pixel, self._ur_range[0])
+                last_pixel = max(last_pixel, self._ur_range[1])
+            own = slice(first_pixel, last_pixel)
+            sed = torch.empty(n, last_pixel - first_pixel, device=self.device)
             young = torch.empty_like(sed)
             for i, j, first, last in groups:
                 library = self.libraries[i]
-                old_basis = library.old[s][j : j + 2].reshape(2 * bins, -1)
+                old_basis = library.old[s][j : j + 2].reshape(2 * bins, -1)[:, own]
                 young_basis = torch.cat(
                     [
-                        library.young[s][j : j + 2].reshape(2 * YOUNG_BINS, -1),
-                        pixels.nebular[None, :],
+                        library.young[s][j : j + 2].reshape(2 * YOUNG_BINS, -1)[:, own],
+                        pixels.nebular[None, own],
                     ]
                 )
                 torch.mm(old_weights[first:last], old_basis, out=sed[first:last])
                 torch.mm(young_weights[first:last], young_basis, out=young[first:last])
-            factor = torch.mm(cloud, pixels.dust).exp_()
+            factor = torch.mm(cloud, pixels.dust[:, own]).exp_()
             sed.addcmul_(young, factor)
-            torch.mm(stars, pixels.stars, out=factor).exp_()
+            functions = pixels.stars[active] if some else pixels.stars
+            torch.mm(used, functions[:, own], out=factor).exp_()
             sed.mul_(factor)
             if s == self._optical:
                 screen = torch.exp((stars[:, : cloud.shape[1]] + cloud) @ self._ur_dust)
-                ur = sed @ self._ur - hbeta[:, None] * self._ur_nebular * screen
-            seen = self._observe(sed, pixels, z, log_shift)
+                ur = sed @ self._ur[own] - hbeta[:, None] * self._ur_nebular * screen
+            seen = self._observe(sed, pixels, z, offset - first_pixel, part)
             lineflux[:, pixels.columns] = self._lines(lines, pixels, log_shift)
             out[:, pixels.columns] = seen
         out += lineflux
@@ -288,12 +306,10 @@ class Synthesis:
             index, pixels.line_table, per_sample_weights=flux, mode="sum"
         )
 
-    def _observe(self, sed: Tensor, pixels: Pixels, z: Tensor, log_shift: Tensor) -> Tensor:
+    def _observe(
+        self, sed: Tensor, pixels: Pixels, z: Tensor, offset: Tensor, part: Tensor
+    ) -> Tensor:
         """Shift to the observed frame and integrate over the passbands of a segment."""
-        position = pixels.shift0 - log_shift / pixels.segment.step
-        whole = torch.floor(position)
-        part = (position - whole).float()[:, None]
-        offset = whole.long()
         windows = sed.unfold(1, pixels.observed + 1, 1)  # a view, (N, shifts, P + 1)
         seen = windows[torch.arange(len(z), device=self.device), offset]
         if pixels.igm is not None:
