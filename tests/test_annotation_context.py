@@ -225,7 +225,7 @@ def test_lines_outside_the_bands_are_masked_at_the_known_redshift():
 
 def test_lines_are_masked_alike_whether_or_not_redshift_is_asked():
     table = make_table(60)
-    both = annotated(table, outputs=["z", "ew_halpha"], samples=2)
+    both = annotated(table, outputs=["z", "ew_halpha"], samples=2, joint=False)
     alone = annotated(table, outputs=["ew_halpha"], samples=2)
     hidden = np.isnan(numbers(both["jp_ew_halpha"]))
     assert 0 < hidden.sum() < 60

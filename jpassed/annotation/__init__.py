@@ -1,8 +1,21 @@
 """Table in, annotated table out."""
 
+from jpassed.annotation.derived import Derived, derive, load_derived
 from jpassed.annotation.flags import FLAGS, Flag
 from jpassed.annotation.inference import Predictor
+from jpassed.annotation.joint import JointSampler
 from jpassed.annotation.table import annotate, infer
 from jpassed.annotation.task import DEFAULT_OUTPUTS
 
-__all__ = ["DEFAULT_OUTPUTS", "FLAGS", "Flag", "Predictor", "annotate", "infer"]
+__all__ = [
+    "DEFAULT_OUTPUTS",
+    "FLAGS",
+    "Derived",
+    "Flag",
+    "JointSampler",
+    "Predictor",
+    "annotate",
+    "derive",
+    "infer",
+    "load_derived",
+]

@@ -182,7 +182,11 @@ class Predictor:
         )
 
     def distributions(
-        self, prediction: Prediction, log_scale: NDArray[np.float64]
+        self,
+        prediction: Prediction,
+        log_scale: NDArray[np.float64],
+        *,
+        recalibrate: bool = True,
     ) -> dict[str, Distribution]:
         """Distributions in physical units from the network's answer, by quantity."""
         found: dict[str, Distribution] = {}
@@ -190,7 +194,7 @@ class Predictor:
             kind = self.vocabulary[name]
             distribution = distribution_of(self.network, prediction, i, kind, log_scale)
             recalibration = self.recalibrations.get(name)
-            if recalibration is not None:
+            if recalibrate and recalibration is not None:
                 distribution = Recalibrated(distribution, recalibration)
             found[name] = distribution
         return found

@@ -15,10 +15,10 @@ from jpassed.posteriors.columns import column_name
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["PREFIX", "OutputColumns", "copied", "written_before"]
+__all__ = ["PREFIX", "OutputColumns", "copied", "in_order", "written_before"]
 
 PREFIX = "jp_"
-SUFFIXES = ("err", "lo", "hi", "pdf", "samples")
+SUFFIXES = ("err", "lo", "hi", "defined", "pdf", "samples")
 
 
 class OutputColumns:
@@ -71,6 +71,13 @@ class OutputColumns:
             else:
                 result.append(MaskedColumn(values, mask=mask, copy=False, **about))
         return result
+
+
+def in_order(columns: Iterable[Any], outputs: Sequence[str]) -> list[Any]:
+    """Columns in the order of the quantities, those of each in the order of `SUFFIXES`."""
+    named = {column.name: column for column in columns}
+    wanted = [column_name(q, suffix, PREFIX) for q in outputs for suffix in ("", *SUFFIXES)]
+    return [named[name] for name in wanted if name in named]
 
 
 def written_before(names: Sequence[str], outputs: Sequence[str]) -> list[str]:

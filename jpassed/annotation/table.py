@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import jpassed
+from jpassed.annotation.derived import is_derived
+from jpassed.annotation.draws import DrawPlan, derived_columns, plan_draws
 from jpassed.annotation.flags import describe_flags
-from jpassed.annotation.output import PREFIX, OutputColumns, copied, written_before
+from jpassed.annotation.output import (
+    PREFIX,
+    OutputColumns,
+    copied,
+    in_order,
+    written_before,
+)
+from jpassed.annotation.seeds import generators
 from jpassed.annotation.targets import line_out_of_range, redshifts
 from jpassed.annotation.task import Task, check_table, prepare, read_outputs
 from jpassed.exceptions import InputError
@@ -39,6 +47,7 @@ def annotate(
     device: str = "auto",
     batch_size: int | None = None,
     samples: int = 0,
+    joint: bool = True,
     pdf: bool = False,
     replace_columns: bool = False,
     seed: int | None = 0,
@@ -53,7 +62,8 @@ def annotate(
     model : str, path or LoadedModel
         An embedded model, or the folder of one.
     outputs : sequence of str, optional
-        Quantities of the vocabulary, and ``flux:<band>`` for bandfluxes, also as one text with
+        Quantities of the vocabulary, ``flux:<band>`` for bandfluxes, and derived quantities
+        (``"lineflux_halpha"``, ... see `jpassed.annotation.load_derived`), also as one text with
         commas; `jpassed.annotation.DEFAULT_OUTPUTS` otherwise.
     context : mapping, optional
         Labels that are known: quantity to column (and, after a comma, its error column), e.g.
@@ -66,15 +76,20 @@ def annotate(
     batch_size : int, optional
         Objects at a time; it has no influence on the result.
     samples : int
-        Draws from each marginal posterior to add as ``jp_<quantity>_samples``.
+        Draws of each quantity to add as ``jp_<quantity>_samples``.
+    joint : bool
+        Draw the quantities together: draw i of one belongs to draw i of all others, so that
+        columns may be combined. It costs some 100 microseconds for each draw of a quantity.
+        Otherwise samples of two quantities are independent, from the posterior of each, at
+        hardly any cost.
     pdf : bool
         Add tabulated posteriors, ``jp_<quantity>_pdf`` (not of bandfluxes); their bins are in the
         column's description and in the table's meta.
     replace_columns : bool
         Allow to replace columns that the table already has.
     seed : int or None
-        Seed of the samples: the same seed gives a row the same samples whatever the batches and
-        the other outputs; None draws new ones at each call.
+        Seed of the samples: the same seed and outputs give a row the same samples whatever the
+        batches; None draws new ones at each call.
     progress : callable, optional
         Called with (objects done, N).
 
@@ -85,7 +100,8 @@ def annotate(
         ``jp_q_err`` (half the 16-84 % interval), ``jp_q_lo``, ``jp_q_hi``; then ``jp_flag`` (see
         `jpassed.annotation.FLAGS`) and ``jp_nbands``. Bandfluxes are in microjansky. Rows
         without any usable band or label are flagged and masked; so are lines that lie outside
-        the J-PAS range at the known or predicted redshift.
+        the J-PAS range at the known or predicted redshift. Of derived quantities these are the
+        quantiles of joint draws, and ``jp_q_defined`` is the share of the draws with a value.
 
     Raises
     ------
@@ -103,7 +119,8 @@ def annotate(
     -----
     A quantity that is both in the context and asked is predicted from everything *but* its own
     label: ``jp_z`` with ``context={"z": "z_spec"}`` is the photometric redshift, and the other
-    quantities know ``z_spec``.
+    quantities know ``z_spec``. Joint samples know all labels: ``jp_z_samples`` is then about
+    ``z_spec``, with its error.
     """
     check_table(table)
     wanted = read_outputs(outputs)
@@ -125,7 +142,9 @@ def annotate(
         device=device,
         batch_size=batch_size,
     )
-    columns, flag = _columns(task, int(samples), pdf, _generators(wanted, seed), progress)
+    plan = plan_draws(task, int(samples), bool(joint), seed)
+    own = generators(wanted, seed)
+    columns, flag = _columns(task, int(samples), pdf, own, plan, progress)
     result = copied(table)
     _drop(result, existing)
     for column in columns:
@@ -133,7 +152,7 @@ def annotate(
     _add_row_columns(result, task, flag)
     result.meta.update(_provenance(task))
     if pdf:
-        result.meta.update(grid_meta(wanted))
+        result.meta.update(grid_meta(task.quantities))
     return result
 
 
@@ -154,65 +173,76 @@ def infer(
     Posterior
         One distribution per quantity, in the table's order of rows; objects without any usable
         band or label have the prior. It holds the parameters of all objects: some 4 kB each
-        with the default outputs.
+        with the default outputs. ``posterior.sample(100)`` draws all quantities together.
     """
     check_table(table)
+    asked = read_outputs(outputs)
+    derived = [name for name in asked if is_derived(name)]
+    if derived:
+        raise InputError(
+            f"{', '.join(derived)}: derived quantities have draws, not a distribution; ask for "
+            f"them with posterior.sample(100, names={derived})"
+        )
     task = prepare(
         table,
         model=model,
-        outputs=read_outputs(outputs),
+        outputs=asked,
         context=context,
         survey=survey,
         device=device,
         batch_size=batch_size,
     )
-    return Posterior.concatenate([batch.posterior for batch in task.batches()])
-
-
-def _generators(outputs: Sequence[str], seed: int | None) -> dict[str, np.random.Generator]:
-    """One source of samples for each quantity, the same whatever else is asked."""
-    try:
-        own = np.random.SeedSequence(seed).generate_state(4).tolist()
-    except (TypeError, ValueError):
-        raise InputError(f"seed: expected a whole number or None, got {seed!r}") from None
-    return {q: np.random.default_rng([*own, zlib.crc32(q.encode())]) for q in outputs}
+    posterior = Posterior.concatenate([batch.posterior for batch in task.batches()])
+    return posterior.with_joint(task.sampler())
 
 
 def _columns(
     task: Task,
     samples: int,
     pdf: bool,
-    generators: Mapping[str, np.random.Generator],
+    own: Mapping[str, np.random.Generator],
+    plan: DrawPlan | None,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Any], NDArray[np.int32]]:
     """Columns and flags of all rows."""
     out = OutputColumns(len(task))
     flag = np.zeros(len(task), dtype=np.int32)
     pivots = {band: pivot for band, (pivot, _) in task.passbands.items()}
+    derived = [name for name in task.outputs if name not in task.quantities]
     for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
         z = redshifts(batch.posterior, task.labels, rows)
         masks = {
             name: task.nothing_known(rows, name) | line_out_of_range(name, z)
-            for name in task.outputs
+            for name in task.quantities
         }
+        draws = None if plan is None else plan.draw(rows)
+        written = None if draws is None or not samples else draws.first(samples)
+        together = written is not None and set(task.quantities) <= set(written)
         out.put(
             rows,
             posterior_columns(
                 batch.posterior,
-                names=task.outputs,
+                names=task.quantities,
                 prefix=PREFIX,
                 masked=masks,
                 pivots=pivots,
                 pdf=pdf,
                 samples=samples,
-                rng=generators,
+                rng=own,
+                draws=dict(written.items()) if together and written is not None else None,
             ),
         )
+        if draws is not None:
+            blind = {name: task.distance_unknown(rows) for name in derived}
+            out.put(
+                rows,
+                derived_columns(draws, derived, prefix=PREFIX, masked=blind, samples=samples),
+            )
         flag[rows] = task.flags(rows, batch.log_scale)
         if progress is not None:
             progress(rows.stop, len(task))
-    return out.finish(), flag
+    return in_order(out.finish(), task.outputs), flag
 
 
 def _drop(table: QTable, names: Sequence[str]) -> None:

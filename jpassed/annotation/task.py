@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jpassed.annotation.derived import is_derived, load_derived
 from jpassed.annotation.flags import raise_flags, significance
 from jpassed.annotation.targets import LINE_LIMITS, trained_bands, trained_range
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
@@ -32,6 +33,7 @@ from jpassed.weights import load_model
 
 if TYPE_CHECKING:
     from jpassed.annotation.inference import Batch
+    from jpassed.annotation.joint import JointSampler
     from jpassed.nn.checkpoint import LoadedModel
 
 __all__ = ["DEFAULT_OUTPUTS", "Task", "check_table", "prepare", "read_outputs"]
@@ -65,7 +67,7 @@ class Task:
         Rows with a label that was left out, and with one beyond its range.
     model : LoadedModel
     outputs : tuple of str
-        Quantities asked.
+        Quantities asked, of the vocabulary or derived.
     passbands : dict
         Pivot and width (Å) of the passbands that may be asked.
     device : str
@@ -92,17 +94,31 @@ class Task:
         """Posteriors of all rows in batches; of other quantities than those asked if named."""
         from jpassed.annotation.inference import Predictor
 
-        wanted = self.outputs if outputs is None else outputs
+        wanted = self.quantities if outputs is None else outputs
         predictor = Predictor(self.model, wanted, self.passbands, self.device)
         return predictor.batches(self.photometry, self.labels, self.batch_size)
 
+    def sampler(self) -> JointSampler:
+        """What draws several quantities of all rows together."""
+        from jpassed.annotation.inference import Predictor
+        from jpassed.annotation.joint import JointSampler
+
+        predictor = Predictor(self.model, (), self.passbands, self.device)
+        return JointSampler(predictor, self.photometry, self.labels)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The outputs that the model is asked; the others are derived from joint draws."""
+        return tuple(name for name in self.outputs if not is_derived(name))
+
     @property
     def outputs_and_redshift(self) -> tuple[str, ...]:
-        """`outputs`, and the redshift where it decides which lines are in range."""
+        """`quantities`, and the redshift where it decides which lines are in range."""
+        asked = self.quantities
         known = "z" in self.labels and bool(self.labels["z"].observed.all())
-        if "z" in self.outputs or known or not any(q in LINE_LIMITS for q in self.outputs):
-            return self.outputs
-        return (*self.outputs, "z")
+        if "z" in asked or (asked and (known or not any(q in LINE_LIMITS for q in asked))):
+            return asked
+        return (*asked, "z")
 
     def n_labels(self, rows: slice, without: str = "") -> NDArray[np.int64]:
         """Number of labels in the context of each object, one of them left out."""
@@ -115,6 +131,12 @@ class Task:
     def nothing_known(self, rows: slice, quantity: str) -> NDArray[np.bool_]:
         """Objects with neither a band nor a label other than `quantity` itself."""
         return ~self.photometry.observed[rows].any(axis=1) & (self.n_labels(rows, quantity) == 0)
+
+    def distance_unknown(self, rows: slice) -> NDArray[np.bool_]:
+        """Objects with neither a band nor a redshift: line fluxes mean nothing there."""
+        known = self.labels.get("z")
+        without = np.ones(1, dtype=bool) if known is None else ~known.observed[rows]
+        return ~self.photometry.observed[rows].any(axis=1) & without
 
     def flags(self, rows: slice, log_scale: NDArray[np.float64]) -> NDArray[np.int32]:
         """``jp_flag`` of some rows."""
@@ -146,7 +168,7 @@ def check_table(table: Any) -> None:
 
 
 def read_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
-    """Quantities asked, each once; a text is split at its commas.
+    """Quantities asked, of the vocabulary or derived, each once; a text is split at its commas.
 
     Raises
     ------
@@ -170,8 +192,10 @@ def read_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
     vocabulary = load_vocabulary()
     for name in names:
         kind, band = split_quantity(name) if isinstance(name, str) else ("", None)
+        if is_derived(name):
+            continue
         if kind not in vocabulary.names or (kind == "flux") != (band is not None):
-            choices = [*vocabulary.scalars, "flux:<band>, e.g. flux:J0660"]
+            choices = [*vocabulary.scalars, "flux:<band>, e.g. flux:J0660", *load_derived()]
             raise UnknownNameError("output", name, choices)
     return names
 

@@ -16,7 +16,7 @@ from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
 if TYPE_CHECKING:
     from astropy.table import Column, MaskedColumn
 
-__all__ = ["band_ucd", "column_name", "grid_meta", "posterior_columns"]
+__all__ = ["band_ucd", "column_name", "grid_meta", "make_column", "posterior_columns"]
 
 #: Upper pivot wavelength in Å, and UCD1+ word of the range.
 _BAND_WORDS = (
@@ -63,6 +63,7 @@ def posterior_columns(
     pdf: bool = False,
     samples: int = 0,
     rng: np.random.Generator | Mapping[str, np.random.Generator] | int | None = None,
+    draws: Mapping[str, ArrayLike] | None = None,
 ) -> list[Column | MaskedColumn]:
     """Columns of the quantities of a posterior.
 
@@ -90,6 +91,8 @@ def posterior_columns(
     rng : numpy Generator, int, or mapping of quantity to Generator, optional
         Source of the draws. With one generator for each quantity the draws of a quantity do not
         depend on which others there are.
+    draws : mapping of quantity to array (N, samples), optional
+        Joint draws, which are written as they are.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def posterior_columns(
             settings: Mapping[str, Any] = common,
         ) -> None:
             title = column_name(stem, suffix, prefix)
-            out.append(_column(title, values, text, ucd, **settings))
+            out.append(make_column(title, values, text, ucd, **settings))
 
         head = kind.description if band is None else f"{kind.description.split(';')[0]} in {band}"
         add("", middle, f"{head}; median of the posterior", ucd)
@@ -144,6 +147,10 @@ def posterior_columns(
             ucd_pdf = f"stat.probability;{ucd}"
             add("pdf", grid.densities(distribution), text, ucd_pdf, settings=density)
         if samples:
+            if draws is not None:
+                text = f"{samples} joint draws of {label}, {short}"
+                add("samples", np.asarray(draws[name], dtype=np.float64), text, ucd)
+                continue
             text = f"{samples} draws from the posterior of {label}, {short}"
             source = rng[name] if isinstance(rng, Mapping) else draw
             add("samples", distribution.sample(samples, source), text, ucd)
@@ -185,7 +192,7 @@ def _mask(
     return out
 
 
-def _column(
+def make_column(
     name: str,
     values: NDArray[np.float64],
     description: str,
@@ -195,6 +202,10 @@ def _column(
     format: str | None,
     mask: NDArray[np.bool_],
 ) -> Any:
+    """A column of float32 values, (N,) or (N, n), with what is said of it.
+
+    Masked where `mask` (N,) says so and where values are not finite, with NaN beneath.
+    """
     from astropy.table import Column, MaskedColumn
 
     rows = mask if values.ndim == 1 else mask[:, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.posteriors.distribution import Distribution
+from jpassed.posteriors.joint import JointSamples, JointSource, Seed
 from jpassed.posteriors.transforms import FloatArray
 
 __all__ = ["Posterior"]
@@ -20,7 +21,8 @@ class Posterior:
 
     Every quantity has its own distribution (its marginal posterior); values are plain arrays in
     the units of `units`. Distributions come from ``posterior["z"]``, rows from
-    ``posterior[:100]``.
+    ``posterior[:100]``. Where `joint` is known, as in what `jpassed.annotation.infer` gives,
+    ``posterior.sample(100)`` draws all quantities together.
 
     Parameters
     ----------
@@ -28,6 +30,8 @@ class Posterior:
         Quantity names as in the vocabulary (``"z"``, ``"flux:J0660"``), all of N objects.
     units : mapping of str to str, optional
         Unit of each quantity, as astropy reads it; dimensionless where absent.
+    joint : JointSource, optional
+        What draws quantities of the same objects together.
 
     Raises
     ------
@@ -45,7 +49,10 @@ class Posterior:
     """
 
     def __init__(
-        self, distributions: Mapping[str, Distribution], units: Mapping[str, str] | None = None
+        self,
+        distributions: Mapping[str, Distribution],
+        units: Mapping[str, str] | None = None,
+        joint: JointSource | None = None,
     ) -> None:
         self._distributions = dict(distributions)
         if not self._distributions:
@@ -53,7 +60,10 @@ class Posterior:
         lengths = {name: len(d) for name, d in self._distributions.items()}
         if len(set(lengths.values())) != 1:
             raise InputError(f"all quantities must have the same objects, got {lengths}")
+        if joint is not None and len(joint) != len(self):
+            raise InputError(f"joint draws are of {len(joint)} objects, the rest of {len(self)}")
         self.units = {name: (units or {}).get(name, "") for name in self._distributions}
+        self.joint = joint
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -85,15 +95,23 @@ class Posterior:
             if key not in self._distributions:
                 raise UnknownNameError("quantity of this posterior", key, self.names)
             return self._distributions[key]
-        return Posterior({name: d[key] for name, d in self._distributions.items()}, self.units)
+        joint = None if self.joint is None else self.joint.take(key)
+        chosen = {name: d[key] for name, d in self._distributions.items()}
+        return Posterior(chosen, self.units, joint)
 
     def select(self, names: Iterable[str]) -> Posterior:
         """The posterior of some of the quantities, in the order asked."""
-        return Posterior({name: self[name] for name in names}, self.units)
+        return Posterior({name: self[name] for name in names}, self.units, self.joint)
+
+    def with_joint(self, joint: JointSource) -> Posterior:
+        """The same distributions, and a source of joint draws."""
+        return Posterior(self._distributions, self.units, joint)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Posterior]) -> Posterior:
         """The objects of several posteriors of the same quantities, one after the other.
+
+        Sources of joint draws are not joined: see `with_joint`.
 
         Raises
         ------
@@ -146,8 +164,106 @@ class Posterior:
         """Log density at one value per object (N,), with its error if it has one."""
         return self[name].logpdf(x, error)
 
+    @overload
+    def sample(self, name: str, n: int = 1, rng: Seed = None) -> FloatArray: ...
+
+    @overload
     def sample(
-        self, name: str, n: int = 1, rng: np.random.Generator | int | None = None
+        self,
+        name: int | None = None,
+        n: int = 1,
+        rng: Seed = None,
+        *,
+        names: Sequence[str] | None = None,
+        order: Sequence[str] | None = None,
+        redshifts: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> JointSamples: ...
+
+    def sample(
+        self,
+        name: str | int | None = None,
+        n: int = 1,
+        rng: Seed = None,
+        *,
+        names: Sequence[str] | None = None,
+        order: Sequence[str] | None = None,
+        redshifts: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> FloatArray | JointSamples:
+        """Draws: of one quantity, or of several together.
+
+        ``sample("z", 100)`` gives (N, 100) draws from the marginal posterior of one quantity;
+        draws of two quantities made in this way are independent. ``sample(100)`` and
+        ``sample(100, names=("z", "logmstar"))`` give 100 joint draws: the first quantity is drawn,
+        put into the model's context, the second is asked, and so on.
+
+        Parameters
+        ----------
+        name : str, or int
+            A quantity, or the number of joint draws.
+        n : int
+            Number of draws.
+        rng : Generator or int, optional
+            Source of random numbers, or a seed.
+        names : sequence of str, optional
+            Quantities to draw together, all of this posterior by default. They need not be in
+            it: every kind of the vocabulary, bandfluxes and derived quantities may be named.
+        order : sequence of str, optional
+            Order of drawing; what it does not name follows in the default order (redshift, then
+            brightness, mass, dust, lines, star formation, ages).
+        redshifts : int, optional
+            Number of different redshifts among the draws, stratified; as many as draws, and
+            independent, by default. Fewer are faster.
+        progress : callable, optional
+            Called with (objects done, N).
+
+        Returns
+        -------
+        ndarray (N, n) or JointSamples
+
+        Raises
+        ------
+        InputError
+            If joint draws are asked of a posterior that holds marginal posteriors alone.
+        """
+        if isinstance(name, str):
+            if names is not None or order is not None or redshifts is not None:
+                raise InputError(
+                    f"sample({name!r}, ...) draws one quantity; for joint draws give their number "
+                    "first: sample(100, names=('z', 'logmstar'))"
+                )
+            return self[name].sample(n, rng)
+        source = self._source()
+        count = n if name is None else int(name)
+        chosen = self.names if names is None else tuple(names)
+        return source.sample(
+            count, chosen, order=order, rng=rng, redshifts=redshifts, progress=progress
+        )
+
+    def joint_logpdf(
+        self, values: Mapping[str, ArrayLike], *, order: Sequence[str] | None = None
     ) -> FloatArray:
-        """Draws of one quantity, (N, n). Draws of two quantities are independent."""
-        return self[name].sample(n, rng)
+        """Log density of several quantities together, as a product of conditional densities.
+
+        Parameters
+        ----------
+        values : mapping of str to array (N,)
+            One value of each quantity for each object; NaN leaves a quantity of an object out.
+        order : sequence of str, optional
+            As in `sample`. The exact density does not depend on it, that of a network does.
+
+        Returns
+        -------
+        array (N,)
+            Nats per product of the units.
+        """
+        return self._source().logpdf(values, order=order)
+
+    def _source(self) -> JointSource:
+        if self.joint is None:
+            raise InputError(
+                "this posterior holds marginal posteriors alone; joint draws need the model: take "
+                "the posterior from jpassed.annotation.infer, or one quantity, sample('z', 100)"
+            )
+        return self.joint
