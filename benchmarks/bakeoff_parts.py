@@ -80,7 +80,7 @@ def optimisers(model: SEDModel, kind: str, lr: float, decay: float) -> list[Any]
     matrices: list[Tensor] = []
     others: list[Tensor] = []
     for name, p in model.named_parameters():
-        inner = ("blocks.", "trunk.", "decoder.", "patch.last", "redshift_head.up")
+        inner = ("blocks.", "trunk.", "decoder.", "patch.last", "patch.read", "redshift_head.up")
         if kind == "muon" and p.ndim == 2 and any(part in name for part in inner):
             hidden.append(p)
         else:
