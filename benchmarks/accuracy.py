@@ -1,6 +1,7 @@
 """Accuracy of a model on simulated galaxies and on real ones: the figures of the model card.
 
-    python benchmarks/accuracy.py ../shared/data --model default --ssp ... -o accuracy.json
+    python benchmarks/accuracy.py ../shared/data --model default -o accuracy.json
+        [--markdown docs/accuracy.md]
 
 Simulated: galaxies of the declared prior with the noise of ``minijpas-v1`` (seed 20261120, never
 trained on). Real: SDSS and BOSS galaxy spectra as J-spectra scaled to r = 19, with 50 draws of
@@ -17,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accuracy_labels import half_missing, label_table, line_table, main_labels, markdown
 from astropy.table import QTable
+from markdown_blocks import replace_block
 from real_spectra import brown_jspectra, real_galaxy_jspectra
 
 import jpassed
@@ -30,7 +33,6 @@ from jpassed.evaluation import (
     fraction_within,
     outlier_fraction,
     pit,
-    posterior_report,
     sigma_nmad,
 )
 from jpassed.jspectrum.error_model import load_noise
@@ -53,6 +55,7 @@ def main() -> None:
     parser.add_argument("--lines", default=None)
     parser.add_argument("-o", "--output", type=Path, default=None)
     parser.add_argument("--no-brown", action="store_true")
+    parser.add_argument("--markdown", type=Path, default=None, help="page to put the tables into")
     options = parser.parse_args()
     ssp = options.ssp or [
         str(options.folder / "ssp" / f"ssp_{name}.npz")
@@ -70,6 +73,7 @@ def main() -> None:
     table = simulate(options.n, seed=SEED, ssp=ssp, lines=lines, shares=shares)
     figures["simulated"] = simulated(table, model)
     figures["missing bands"] = missing_bands(table, model)
+    figures["half missing"] = half_missing(table[: max(1, options.n // 2)], model, LABELS, SEED)
     figures["real spectra"] = real(options.folder, model)
     if not options.no_brown:
         figures["brown"] = brown(options.folder, model)
@@ -77,6 +81,8 @@ def main() -> None:
     print(text)
     if options.output:
         options.output.write_text(text + "\n")
+    if options.markdown:
+        replace_block(options.markdown, "accuracy", markdown(figures))
 
 
 def simulated(table: QTable, model: Any) -> dict[str, Any]:
@@ -88,15 +94,9 @@ def simulated(table: QTable, model: Any) -> dict[str, Any]:
     magnitude = -2.5 * np.log10(table["rSDSS"].value / 3631e6)
     result: dict[str, Any] = {"objects": len(table), "objects/s (infer)": len(table) / seconds}
     result["redshift"] = by_magnitude(z, true, magnitude)
-    truth = {name: np.ma.filled(table[f"true_{name}"], np.nan) for name in LABELS}
-    report = posterior_report(posterior, truth)
-    result["labels"] = {
-        str(row["quantity"]): {
-            key: float(row[key])
-            for key in ("n", "bias", "scatter", "sigma", "coverage_68", "coverage_95", "log_score")
-        }
-        for row in report
-    }
+    result["labels"] = label_table(posterior, table)
+    result["main labels"] = main_labels(posterior, table, magnitude)
+    result["lines"] = line_table(posterior, table, magnitude)
     return result
 
 

@@ -1,0 +1,114 @@
+"""One galaxy from its labels without a redshift: draws instead of a mean. For labels_to_sed.py."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simulated_sample as samples
+from astropy import units as u
+from astropy.table import QTable
+from numpy.typing import NDArray
+
+from jpassed.annotation import infer
+from jpassed.filters import load_filters
+
+Array = NDArray[np.float64]
+
+KNOWN = ("logmstar", "logage_l", "av", "ew_oiii", "ew_hbeta")
+DRAWS = 400
+NARROW = 56
+
+
+def choose(drawn: dict[str, Array]) -> int:
+    """A galaxy with strong [OIII] lines in the bands, at an ordinary redshift."""
+    with np.errstate(invalid="ignore"):
+        good = (drawn["ew_oiii"] > 120) & (drawn["z"] > 0.15) & (drawn["z"] < 0.35)
+        good &= drawn["mag_r"] < 22.5
+    found = np.flatnonzero(good)
+    if len(found):
+        return int(found[0])
+    return int(np.nanargmax(np.where(drawn["z"] < 0.4, drawn["ew_oiii"], np.nan)))
+
+
+def without_redshift(drawn: dict[str, Array], model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Draws of redshift from labels and one r magnitude, then every band at every draw.
+
+    Returns
+    -------
+    figures, shown : dict
+        Numbers for the page, and arrays for `draw_figure`.
+    """
+    row = choose(drawn)
+    table = QTable({f"known_{name}": [float(drawn[name][row])] for name in KNOWN})
+    r = float(drawn["flux"][row, samples.BANDS.index("rSDSS")])
+    table["rSDSS"], table["rSDSS_err"] = [r] * u.uJy, [0.05 * r] * u.uJy
+    context = {name: f"known_{name}" for name in KNOWN}
+    wanted = tuple(f"flux:{band}" for band in samples.BANDS)
+    alone = infer(table, model=model, outputs=("z", *wanted), context=context)
+    z = np.sort(alone["z"].sample(DRAWS, 4)[0])
+    wide = table[np.zeros(DRAWS, dtype=int)]
+    wide["known_z"] = z
+    given = infer(wide, model=model, outputs=wanted, context=context | {"z": "known_z"})
+    sed = np.stack([given.median(name) for name in wanted], 1)
+    mean = sed.mean(axis=0)
+    magnitudes = -2.5 * np.log10(np.maximum(sed, 1e-9))
+    contrast = np.abs(np.diff(magnitudes[:, :NARROW], axis=1))
+    # The pair of neighbours in which the draws disagree most: a line, or none.
+    spread = np.quantile(contrast, 0.95, axis=0) - np.quantile(contrast, 0.3, axis=0)
+    pair = int(spread.argmax())
+    mean_contrast = abs(float(-2.5 * np.log10(mean[pair + 1] / mean[pair])))
+    figures = {
+        "true z": float(drawn["z"][row]),
+        "labels": {name: float(drawn[name][row]) for name in KNOWN},
+        "z": [float(v) for v in alone.quantile("z", [0.16, 0.5, 0.84])[0]],
+        "draws": DRAWS,
+        "bands": [samples.BANDS[pair], samples.BANDS[pair + 1]],
+        "draw contrast": float(np.median(contrast[:, pair])),
+        "share with line": float(np.mean(contrast[:, pair] > 0.3)),
+        "mean contrast": mean_contrast,
+    }
+    low, high = np.stack([alone.quantile(n, [0.16, 0.84])[0] for n in wanted]).T
+    shown = {
+        "z": z, "sed": sed, "mean": mean, "low": low, "high": high, "true z": drawn["z"][row],
+        "true": drawn["flux"][row], "distribution": alone["z"],
+    }  # fmt: skip
+    return figures, shown
+
+
+def draw_figure(shown: dict[str, Any], path: Path) -> None:
+    """The redshift that the labels allow, and what the galaxy may look like."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    wave = np.array([band.pivot_wavelength for band in load_filters("jpas")])[:NARROW]
+    order = np.argsort(wave)
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 4), layout="constrained", width_ratios=(1, 2.4)
+    )
+    grid = np.linspace(0.0, 1.2, 601)
+    left.plot(grid, shown["distribution"].pdf(grid[None, :])[0], "k-", lw=1)
+    left.axvline(shown["true z"], color="0.5", ls=":", label="true redshift")
+    picks = np.linspace(0.06, 0.94, 5)
+    colours = plt.get_cmap("viridis")(np.linspace(0.05, 0.9, len(picks)))
+    right.fill_between(
+        wave[order], shown["low"][:NARROW][order], shown["high"][:NARROW][order],
+        color="0.85", label="16-84 % of each band alone",
+    )  # fmt: skip
+    right.plot(wave[order], shown["mean"][:NARROW][order], color="0.3", lw=2, ls="--",
+               label="mean of all draws")  # fmt: skip
+    for pick, colour in zip(picks, colours, strict=True):
+        row = int(pick * len(shown["z"]))
+        z = shown["z"][row]
+        left.axvline(z, color=colour, lw=1.5)
+        right.plot(wave[order], shown["sed"][row][:NARROW][order], color=colour, lw=1.2,
+                   label=f"draw, z = {z:.2f}")  # fmt: skip
+    left.set(xlabel="redshift from the labels and r", ylabel="posterior density", xlim=(0, 1.2))
+    left.legend(frameon=False, fontsize=8)
+    right.set(xlabel="wavelength, Å", ylabel="bandflux, microjansky")
+    right.legend(frameon=False, fontsize=8, ncols=2)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
