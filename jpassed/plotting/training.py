@@ -101,12 +101,11 @@ def _draw_losses(
 ) -> None:
     """Medians of the loss, and of what each group of requests loses."""
     series = {"loss": "loss (weighted sum)", **GROUPS}
-    # Logs of earlier versions name the loss of redshift "z", and have no other.
+    # Logs of earlier versions name the loss of redshift "z", and have no other group.
     older = {"loss_z": "z"}
     lines = 0
     for name, colour in zip(series, ("black", *COLOURS), strict=True):
-        key = name if any(name in r for r in records) else older.get(name, name)
-        values = np.array([_number(r.get(key)) for r in records])
+        values = np.array([_number(r.get(name, r.get(older.get(name, "")))) for r in records])
         if np.isfinite(values).any():
             x, y = _medians(seen, values)
             ax.plot(x, y, color=colour, linewidth=1.1, label=series[name])

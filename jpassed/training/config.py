@@ -17,6 +17,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+OPTIMISERS = ("adamw", "muon")
+
+
 @dataclass(frozen=True)
 class SimulationConfig:
     """Where simulated galaxies come from.
@@ -132,10 +135,12 @@ class MixConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW with warm-up, a plateau, and a decay to zero over the last `decay` steps.
+    """An optimiser with warm-up, a plateau, and a decay to zero over the last `decay` steps.
 
     Attributes
     ----------
+    name : {"adamw", "muon"}
+        "muon" updates the hidden matrices by orthogonalised momentum, the rest by AdamW.
     steps, batch : int
     learning_rate : float
         On the plateau.
@@ -153,6 +158,7 @@ class OptimiserConfig:
         CPU threads, 0 for torch's default.
     """
 
+    name: str = "adamw"
     steps: int = 10000
     batch: int = 1024
     learning_rate: float = 1e-3
@@ -238,6 +244,8 @@ class TrainingConfig:
             raise UnknownNameError("prior", self.mix.prior, ("declared", "balanced"))
         if self.optimiser.precision not in ("float32", "bfloat16"):
             raise UnknownNameError("precision", self.optimiser.precision, ("float32", "bfloat16"))
+        if self.optimiser.name not in OPTIMISERS:
+            raise UnknownNameError("optimiser", self.optimiser.name, OPTIMISERS)
         if self.watch.on_divergence not in ("stop", "rollback"):
             raise UnknownNameError("on_divergence", self.watch.on_divergence, ("stop", "rollback"))
         if self.watch.window < 150:

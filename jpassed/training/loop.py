@@ -24,6 +24,7 @@ from jpassed.training.config import OptimiserConfig, TrainingConfig
 from jpassed.training.guard import Guard
 from jpassed.training.importance import effective_share
 from jpassed.training.journal import Journal, loss_groups
+from jpassed.training.muon import make_optimiser
 from jpassed.training.presets import find_config
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import join
@@ -136,16 +137,9 @@ class _Trainer:
         self.vocabulary = load_vocabulary()
         self.network = SEDModel(setup.model_config, self.vocabulary).to(device)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
-        decayed = [p for p in self.network.parameters() if p.ndim >= 2]
-        others = [p for p in self.network.parameters() if p.ndim < 2]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": config.optimiser.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=config.optimiser.learning_rate,
-            betas=(0.9, 0.98),
-            fused=True,
+        options = config.optimiser
+        self.optimiser = make_optimiser(
+            self.network, options.name, options.learning_rate, options.weight_decay
         )
         self.seconds = 0.0
         self.history: list[dict[str, Any]] = []
@@ -160,7 +154,9 @@ class _Trainer:
             self.average[name].copy_(value)
 
     def restore(self) -> int:
-        step, record = read_state(self.folder, self.network, self.average, self.optimiser)
+        step, record = read_state(
+            self.folder, self.network, self.average, self.optimiser, self.config.optimiser.name
+        )
         self.seconds = float(record.get("seconds", 0.0))
         self.history = list(record.get("history", []))
         self.started_from = record.get("started_from")
@@ -335,6 +331,7 @@ class _Trainer:
                 "seconds": self.seconds, "history": self.history, "training": self._settings(),
                 "kinds": list(self.vocabulary.names), "started_from": self.started_from,
                 "rollbacks": self.rollbacks, "skipped": self.guard.skipped,
+                "optimiser": self.config.optimiser.name,
             },
         )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.exceptions import FileError, ModelError
+from jpassed.training.muon import Optimisers
 
 __all__ = ["read_state", "write_state"]
+
+logger = logging.getLogger(__name__)
 
 STATE = "state.safetensors"
 
@@ -22,7 +26,7 @@ def write_state(
     step: int,
     network: nn.Module,
     average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimiser: torch.optim.Optimizer | Optimisers,
     record: dict[str, Any],
 ) -> None:
     """Write everything a resumed training needs, atomically, into one file."""
@@ -50,9 +54,13 @@ def read_state(
     folder: Path,
     network: nn.Module,
     average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimiser: torch.optim.Optimizer | Optimisers,
+    optimiser_name: str = "adamw",
 ) -> tuple[int, dict[str, Any]]:
     """Read a checkpoint into the given objects.
+
+    Where it was written with another optimiser than `optimiser_name`, that one begins without
+    memory.
 
     Returns
     -------
@@ -83,13 +91,20 @@ def read_state(
         raise ModelError(f"{path} is damaged or belongs to another model: {exc}") from exc
     for name, value in _part(tensors, "average/").items():
         average[name].copy_(value)
+    record = json.loads(metadata["record"])
+    before = record.get("optimiser", "adamw")
+    if before != optimiser_name:
+        logger.warning(
+            "the checkpoint is of %s: %s begins without its memory", before, optimiser_name
+        )
+        return int(metadata["step"]), record
     state = optimiser.state_dict()
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in _part(tensors, "optimiser/").items():
         index, field = key.split("/")
         entries.setdefault(int(index), {})[field] = value
     optimiser.load_state_dict({**state, "state": entries})
-    return int(metadata["step"]), json.loads(metadata["record"])
+    return int(metadata["step"]), record
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
