@@ -20,7 +20,8 @@ from jpassed.cli.reporting import progress_bar, reporting_options
 @click.command(
     "annotate",
     short_help="Add predictions to a catalogue.",
-    epilog="\b\nExample: jpassed annotate catalogue.fits --outputs z,logmstar,flux:J0660 --pdf",
+    epilog="\b\nExamples: jpassed annotate catalogue.fits --outputs z,logmstar,flux:J0660 --pdf\n"
+    "          jpassed annotate catalogue.fits --outputs z,lineflux_halpha --samples 50",
 )
 @click.argument("source", metavar="IN", type=input_path())
 @output_option(required=False, said="Default: IN_jpassed.ext beside IN, in the same format.")
@@ -28,8 +29,8 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     "--outputs",
     metavar="NAMES",
     multiple=True,
-    help="Quantities to predict, comma-separated; flux:BAND is a bandflux. Default: all labels "
-    "and the GALEX bandfluxes.",
+    help="Quantities to predict, comma-separated; flux:BAND is a bandflux, lineflux_halpha one of "
+    "those derived from joint draws. Default: all labels and the GALEX bandfluxes.",
 )
 @click.option(
     "--context",
@@ -54,6 +55,12 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     default=0,
     help="Add jp_<quantity>_samples with N draws.",
 )
+@click.option(
+    "--joint/--independent",
+    default=True,
+    show_default=True,
+    help="Draw the quantities together, or each for itself (much faster).",
+)
 @click.option("--replace-columns", is_flag=True, help="Replace jp_ columns that IN already has.")
 @reporting_options
 def command(
@@ -69,6 +76,7 @@ def command(
     batch_size: int | None,
     pdf: bool,
     samples: int,
+    joint: bool,
     replace_columns: bool,
 ) -> None:
     """
@@ -99,6 +107,7 @@ def command(
             device=device,
             batch_size=batch_size,
             samples=samples,
+            joint=joint,
             pdf=pdf,
             replace_columns=replace_columns,
             progress=progress,
