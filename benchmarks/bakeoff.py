@@ -24,12 +24,13 @@ from typing import Any
 
 import torch
 import yaml
-from bakeoff_parts import build_model, changed_inputs, optimisers
+from bakeoff_parts import build_model, changed_inputs
 from bakeoff_scores import scores
 
 from jpassed.nn import SEDModel
 from jpassed.objectives import request_nll
 from jpassed.training.config import TrainingConfig
+from jpassed.training.muon import make_optimiser
 from jpassed.training.pool import Galaxies, GalaxyPool
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import Observation, SimulatedSource, join
@@ -171,7 +172,9 @@ def train(
     if start is not None:
         start_from(model, start, load_vocabulary())
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    used_by = optimisers(model, method["optimiser"], options.learning_rate, options.weight_decay)
+    optimiser = make_optimiser(
+        model, options.name, options.learning_rate, options.weight_decay
+    )
     began, wall, step, history = time.process_time(), time.monotonic(), 0, []
     clock = Clock()
     while (spent := clock.read()) < seconds:
@@ -179,14 +182,12 @@ def train(
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + 2**31 + step)
         drawn = setup.simulated.draw(options.batch, generator)
         loss = step_loss(model, setup.questioner.ask(drawn, generator), config)
-        for optimiser in used_by:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.zero_grad(set_to_none=True)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
-        for optimiser in used_by:
-            optimiser.step()
+        optimiser.step()
         keep = min(options.ema, (1.0 + step) / (10.0 + step))
         state = model.state_dict()
         torch._foreach_lerp_(

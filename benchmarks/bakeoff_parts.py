@@ -1,10 +1,10 @@
-"""Parts of the bake-off that no configuration of the package has: Muon, other token layouts."""
+"""Parts of the bake-off that no configuration has: other tokens, other inputs, other hiding."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,82 +17,6 @@ from jpassed.nn.blocks import CrossBlock
 from jpassed.nn.embedding import BandEmbedding
 from jpassed.tokens import TokenBatch
 from jpassed.tokens.masking import hide_bands
-
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-
-
-def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """U V^T of a matrix's singular value decomposition, roughly: (..., n, m) -> (..., n, m).
-
-    Newton-Schulz iteration of fifth order in bfloat16 (K. Jordan et al. 2024, "Muon"): singular
-    values end between about 0.7 and 1.2, which is near enough for an optimiser.
-    """
-    a, b, c = NEWTON_SCHULZ
-    x = matrix.bfloat16()
-    tall = x.shape[-2] > x.shape[-1]
-    if tall:
-        x = x.mT
-    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.mT if tall else x
-
-
-class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised, for hidden matrices (K. Jordan et al. 2024).
-
-    The update has the size of Adam's: 0.2 sqrt(max(n, m)) times the orthogonal matrix
-    (Liu+2025, "Muon is scalable"), so that it shares AdamW's learning rate.
-    """
-
-    def __init__(
-        self, params: Iterable[Tensor], lr: float, weight_decay: float, momentum: float = 0.95
-    ) -> None:
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
-        """One update of every matrix; those of one shape are orthogonalised together."""
-        for group in self.param_groups:
-            shapes: dict[torch.Size, list[Tensor]] = {}
-            for p in group["params"]:
-                if p.grad is not None:
-                    shapes.setdefault(p.shape, []).append(p)
-            for shape, params in shapes.items():
-                updates = []
-                for p in params:
-                    state = self.state[p]
-                    if "momentum" not in state:
-                        state["momentum"] = torch.zeros_like(p)
-                    state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(state["momentum"], group["momentum"]))
-                made = orthogonalised(torch.stack(updates)).float()
-                size = 0.2 * math.sqrt(max(shape))
-                for p, update in zip(params, made, strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    p.add_(update, alpha=-group["lr"] * size)
-
-
-def optimisers(model: SEDModel, kind: str, lr: float, decay: float) -> list[Any]:
-    """AdamW as the training has it, or Muon for the hidden matrices and AdamW for the rest."""
-    hidden: list[Tensor] = []
-    matrices: list[Tensor] = []
-    others: list[Tensor] = []
-    for name, p in model.named_parameters():
-        inner = ("blocks.", "trunk.", "decoder.", "patch.last", "patch.read", "redshift_head.up")
-        if kind == "muon" and p.ndim == 2 and any(part in name for part in inner):
-            hidden.append(p)
-        else:
-            (matrices if p.ndim >= 2 else others).append(p)
-    groups = [
-        {"params": matrices, "weight_decay": decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    made: list[Any] = [torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98), fused=True)]
-    if hidden:
-        made.append(Muon(hidden, lr, decay))
-    return made
 
 
 class NeighbourPatches(nn.Module):
