@@ -114,9 +114,7 @@ def decode(
     return vectors, torch.stack(target, 1), torch.stack(asked, 1)
 
 
-def write(
-    folder: Path, cache: Path, model: str, galaxies: int, draws: int, test: int
-) -> Path:
+def write(folder: Path, cache: Path, model: str, galaxies: int, draws: int, test: int) -> Path:
     """Simulate, decode and write the vectors; existing ones of the same making are kept."""
     loaded = jpassed.load_model(model)
     record = {

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from jpassed.exceptions import InputError
-from jpassed.nn.heads import LOG_SIGMA_FLOOR, MixtureHead
+from jpassed.nn.heads import LOG_SIGMA_FLOOR, FlowHead, MixtureHead, ScalarHead, StudentTHead
 from jpassed.nn.model import Prediction, SEDModel
 from jpassed.posteriors import Binned, Distribution, Gaussian, GaussianMixture, Transform
+from jpassed.posteriors.flow import SplineFlow
+from jpassed.posteriors.student_t import StudentT
 from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
 from jpassed.vocabulary import Kind
 
-__all__ = ["distribution_of", "transform_of"]
+__all__ = ["distribution_of", "scaled_distribution", "transform_of"]
 
 
 def transform_of(
@@ -65,11 +68,43 @@ def distribution_of(
             raise InputError("the model gave no redshift")
         edges = (head.edges.double().cpu().numpy() - head.loc) / head.scale
         probability = logits.double().softmax(-1).cpu().numpy()
-        return Binned(edges, probability, transform, *bounds)
-    parameters = prediction.parameters[:, request].double()
-    if isinstance(network.head, MixtureHead):
-        log_weight, mean, log_sigma = (t.cpu().numpy() for t in MixtureHead.split(parameters))
+        return Binned(edges, probability, transform, *bounds, interpolation="cubic")
+    return scaled_distribution(network.head, prediction.parameters[:, request], transform, bounds)
+
+
+def scaled_distribution(
+    head: ScalarHead,
+    parameters: Tensor,
+    transform: Transform | None = None,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+) -> Distribution:
+    """The distribution of a scalar head's parameters.
+
+    Parameters
+    ----------
+    head : GaussianHead, StudentTHead, MixtureHead or FlowHead
+    parameters : Tensor
+        (N, P) as the head gives them for one request; computed in double precision.
+    transform : Transform, optional
+        From physical to scaled values; identity by default.
+    bounds : tuple of float
+        Physical bounds.
+    """
+    parameters = parameters.double()
+
+    def arrays(*tensors: Tensor) -> list[NDArray[np.float64]]:
+        return [t.cpu().numpy() for t in tensors]
+
+    if isinstance(head, MixtureHead):
+        log_weight, mean, log_sigma = arrays(*head.split(parameters))
         return GaussianMixture(np.exp(log_weight), mean, np.exp(log_sigma), transform, *bounds)
-    mean, log_variance = (t.cpu().numpy() for t in parameters.unbind(-1))
+    if isinstance(head, StudentTHead):
+        place, log_width, dof = arrays(*head.split(parameters))
+        return StudentT(place, np.exp(log_width), dof, transform, *bounds)
+    if isinstance(head, FlowHead):
+        loc, log_scale, knots = head.split(parameters)
+        place, log_width, x, y, slope = arrays(loc, log_scale, *knots)
+        return SplineFlow(place, np.exp(log_width), x, y, slope, transform, *bounds)
+    mean, log_variance = arrays(*parameters.unbind(-1))
     sigma = np.exp(0.5 * np.maximum(log_variance, 2 * LOG_SIGMA_FLOOR))
     return Gaussian(mean, sigma, transform, *bounds)

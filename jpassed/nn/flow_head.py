@@ -25,7 +25,7 @@ LEAST_BIN = 1e-3
 
 LEAST_SLOPE = 1e-3
 
-NODES = 41
+NODES = 81
 REACH = 4.0
 
 Knots = tuple[Tensor, Tensor, Tensor]
@@ -35,7 +35,7 @@ Knots = tuple[Tensor, Tensor, Tensor]
 class FlowHead(nn.Module):
     """Location, scale, and a spline f: f((y - loc) / scale) is a standard normal number.
 
-    The label's own error enters through a mixture: the standard normal is a sum of 41 narrow
+    The label's own error enters through a mixture: the standard normal is a sum of 81 narrow
     Gaussians, each of which the inverse spline turns into a Gaussian of its local slope, and the
     error adds to its variance. Without an error the density is exact.
     """

@@ -81,7 +81,7 @@ class Distribution(ABC):
         """Log density of each piece at its own values, (N, K, G) -> (N, K, G)."""
 
     @abstractmethod
-    def _broadened(self, error: FloatArray) -> Self:
+    def _broadened(self, error: FloatArray) -> Distribution:
         """Convolved with a Gaussian of standard deviation (N,) in y, without bounds."""
 
     @abstractmethod
@@ -230,7 +230,7 @@ class Distribution(ABC):
         parts = [self[i : i + chunk]._moments() for i in range(0, len(self), chunk)]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
-    def broadened(self, x: ArrayLike, error: ArrayLike) -> Self:
+    def broadened(self, x: ArrayLike, error: ArrayLike) -> Distribution:
         """The distribution of a measurement: convolved with the error of the value x.
 
         Parameters
@@ -241,7 +241,7 @@ class Distribution(ABC):
         Returns
         -------
         Distribution
-            Without bounds.
+            Without bounds; not always of the same class.
         """
         values = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(self),))
         sigma = np.broadcast_to(np.asarray(error, dtype=np.float64), (len(self),))
