@@ -34,11 +34,11 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="file of the limit's posteriors")
     parser.add_argument("--n", type=int, default=48, help="objects a magnitude bin")
     parser.add_argument("--half", type=int, default=0, help="objects a bin with half of the bands")
-    parser.add_argument("--sandwich", type=int, default=4, help="from the truth as well, a batch")
+    parser.add_argument("--sandwich", type=int, default=6, help="a bin, from the truth as well")
     parser.add_argument("--library", type=int, default=600_000, help="prior draws a bin")
-    parser.add_argument("--particles", type=int, default=256)
-    parser.add_argument("--sweeps", type=int, default=150)
-    parser.add_argument("--tempering", type=int, default=4)
+    parser.add_argument("--particles", type=int, default=160)
+    parser.add_argument("--sweeps", type=int, default=240)
+    parser.add_argument("--tempering", type=int, default=5)
     parser.add_argument("--model", default="default", help="name or path")
     parser.add_argument("--compare-only", action="store_true")
     parser.add_argument("--limit-only", action="store_true")
@@ -60,21 +60,35 @@ def fill(options: argparse.Namespace) -> None:
     """Compute the batches that the file lacks, all bins in turn."""
     limit: Limit | None = None
     arrays = load(options.cache)
-    for first in range(0, max(options.n, options.half), BATCH):
-        for case, number in ((0, options.n), (1, options.half)):
-            for index in ORDER:
-                last = min(first + BATCH, number)
-                if first >= last or done(arrays, index, case, last):
-                    continue
-                if limit is None:
-                    limit = Limit(
-                        options.folder, options.library, options.particles, options.sweeps,
-                        options.tempering,
-                    )  # fmt: skip
-                sandwich = options.sandwich if case == 0 else 0
-                begin = max(first, present(arrays, index, case))
-                batch = limit.batch(index, begin, last, case, sandwich)
-                arrays = add(options.cache, arrays, batch, limit.bands)
+    for case, index, first, last in schedule(options.n, options.half):
+        begin = max(first, present(arrays, index, case))
+        if begin >= last:
+            continue
+        if limit is None:
+            limit = Limit(
+                options.folder, options.library, options.particles, options.sweeps,
+                options.tempering,
+            )  # fmt: skip
+        sandwich = min(3, max(0, options.sandwich - first // BATCH * 3)) if case == 0 else 0
+        batch = limit.batch(index, begin, last, case, sandwich)
+        arrays = add(options.cache, arrays, batch, limit.bands)
+
+
+def schedule(full: int, half: int) -> list[tuple[int, int, int, int]]:
+    """(case, bin, first, last) of every batch: one of half the bands after two of all."""
+    rounds: list[tuple[int, int, int]] = []
+    for r in range(-(-full // BATCH)):
+        rounds.append((0, r * BATCH, full))
+        if r % 2 == 1:
+            rounds.append((1, r // 2 * BATCH, half))
+    halves = [(1, first, half) for first in range(0, half, BATCH)]
+    rounds += [entry for entry in halves if entry not in rounds]
+    return [
+        (case, index, first, min(first + BATCH, number))
+        for case, first, number in rounds
+        if first < number
+        for index in ORDER
+    ]
 
 
 def present(arrays: dict[str, np.ndarray], index: int, case: int) -> int:
@@ -82,11 +96,6 @@ def present(arrays: dict[str, np.ndarray], index: int, case: int) -> int:
     if "bin" not in arrays:
         return 0
     return int(((arrays["bin"] == index) & (arrays["case"] == case)).sum())
-
-
-def done(arrays: dict[str, np.ndarray], index: int, case: int, last: int) -> bool:
-    """Whether the file holds objects up to `last`."""
-    return present(arrays, index, case) >= last
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Likelihood of bandfluxes given the simulator's latents, the smooth template factor integrated out.
+"""Likelihood of bandfluxes given the latents, the smooth template factor integrated out.
 
 The random factor exp(g) on the stars has about a hundred deviates of a few per cent. To first
 order it adds ``F s g`` to the bandfluxes F (s: share of the light that is not lines), Gaussian

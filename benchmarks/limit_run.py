@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,35 @@ BINS = ((16.0, 20.0), (20.0, 21.0), (21.0, 22.0), (22.0, 22.7))
 LEAST_EFFECTIVE, LARGEST_K = 200.0, 0.7
 PROPOSALS = 12000
 LEAST_START = 150.0
+LEAST_HELP = 30.0
+"""Draws of the importance sampling join those of the particles from this effective number on."""
+
+TAIL_SHARE = 0.35
+TRUTH_PARTICLES, TRUTH_SWEEPS = 64, 480
+"""Of the runs from the truth: fewer particles, more sweeps to forget it."""
 POWERS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0)
 EVERY = 10
 MASK_SEED = 7_100_000
+
+
+@dataclass(frozen=True)
+class DrawSet:
+    """Weighted draws of one object's posterior.
+
+    Parameters
+    ----------
+    particles : Particles (n)
+    log_weight : Tensor (n,)
+    half : Tensor (n,), bool
+        Two halves that did not meet.
+    count : float
+        Effective number of independent draws.
+    """
+
+    particles: Particles
+    log_weight: Tensor
+    half: Tensor
+    count: float
 
 
 class Limit:
@@ -93,32 +120,27 @@ class Limit:
             photometry = hide(photometry, index, first)
         generator = torch.Generator().manual_seed(9_000_000 + 1000 * index + first + 500_000 * case)
         began = time.process_time()
-        starts, importance = self._importance(index, photometry, generator)
+        starts, helpful, importance = self._importance(index, photometry, generator)
         spent = time.process_time() - began
         slow = [o for o in range(len(rows)) if o not in importance]
-        found: dict[int, dict[str, Any]] = {
-            o: self._finish(p, own_rows(photometry, o, len(p)), halves, generator)
-            for o, (p, halves) in importance.items()
-        }
-        population: Population | None = None
+        sets: dict[int, list[DrawSet]] = {o: [d] for o, d in helpful.items()}
         if slow:
             sampler = Sampler(self.forward, generator)
-            chosen = torch.tensor(slow)
             population = Population(
                 join([starts[o]["particles"] for o in slow]),
                 torch.cat([starts[o]["log_like"] for o in slow]),
-                photometry[chosen],
+                photometry[torch.tensor(slow)],
                 self.particles,
             )
             power = torch.tensor([starts[o]["power"] for o in slow])
             sampler.temper(population, power, sweeps=self.tempering)
-            kept = self._collect(sampler, population, None)
+            kept = self._collect(sampler, population, None, self.sweeps)
+            for o, found_sets in zip(slow, kept, strict=True):
+                sets.setdefault(o, []).extend(found_sets)
             accepted = (sampler.accepted / sampler.tried.clamp(min=1)).numpy().round(2)
-            for i, o in enumerate(slow):
-                particles, halves = kept[i]
-                found[o] = self._finish(
-                    particles, own_rows(photometry, o, len(particles)), halves, generator
-                )
+        found = {
+            o: self._finish(own, photometry, o, generator) for o, own in sorted(sets.items())
+        }
         truth_found = self._from_truth(
             objects.truth[rows], photometry, found, min(sandwich, len(rows)), generator
         )
@@ -135,9 +157,11 @@ class Limit:
 
     def _importance(
         self, index: int, photometry: Photometry, generator: torch.Generator
-    ) -> tuple[list[dict[str, Any]], dict[int, tuple[Particles, Tensor]]]:
+    ) -> tuple[list[dict[str, Any]], dict[int, DrawSet], list[int]]:
         library = self.library(index)
-        starts, accepted = [], {}
+        starts: list[dict[str, Any]] = []
+        helpful: dict[int, DrawSet] = {}
+        accepted: list[int] = []
         for o in range(len(photometry.flux)):
             own = photometry[slice(o, o + 1)]
             p, prior, like = library.propose(own, PROPOSALS, generator)
@@ -152,40 +176,64 @@ class Limit:
                     "effective": size, "k": k,
                 }
             )  # fmt: skip
-            if size >= LEAST_EFFECTIVE and k < LARGEST_K:
-                draw = systematic(weight[None], 2000, generator)[0]
-                # a draw that was picked twice is on one side only
-                accepted[o] = (p[draw], draw % 2 == 0)
-        return starts, accepted
+            if size >= LEAST_HELP:
+                accepted_here = size >= LEAST_EFFECTIVE and k < LARGEST_K
+                helpful[o] = thin(p, weight, size, generator)
+                if accepted_here:
+                    accepted.append(o)
+        return starts, helpful, accepted
 
     def _collect(
-        self, sampler: Sampler, population: Population, archive: Particles | None
-    ) -> list[tuple[Particles, Tensor]]:
-        """Particles of every object at every tenth sweep of the second half."""
+        self, sampler: Sampler, population: Population, archive: Particles | None, total: int
+    ) -> list[list[DrawSet]]:
+        """Two sets of draws of every object.
+
+        Particles at every tenth sweep at the full likelihood, and then at a lower power that
+        leaves `TAIL_SHARE` of them effective, with their weights: the second set knows the tails.
+        """
         objects, size = population.objects, population.size
-        snapshots = []
-        for sweep in range(self.sweeps):
-            sampler.sweep(population, torch.ones(objects), archive)
-            if sweep >= self.sweeps // 2 and (sweep + 1) % EVERY == 0:
-                snapshots.append(
-                    Particles(*(t.clone() for t in fields_of(population.particles)))
-                )
-        side = (torch.arange(size) < size // 2).repeat(len(snapshots))
-        return [
-            (join([s[slice(o * size, (o + 1) * size)] for s in snapshots]), side)
-            for o in range(objects)
-        ]
+        out: list[list[DrawSet]] = [[] for _ in range(objects)]
+        beta = torch.ones(objects)
+        side = torch.arange(size) < size // 2
+        for stage, sweeps in enumerate((2 * total // 3, total // 3)):
+            if stage == 1:
+                like = population.log_like.reshape(objects, size)
+                beta = torch.tensor([1.0 - fall(row, TAIL_SHARE) for row in like])
+            skipped = sweeps // 2 if stage == 0 else sweeps // 4
+            shots: list[tuple[Particles, Tensor]] = []
+            for sweep in range(sweeps):
+                sampler.sweep(population, beta, archive)
+                if sweep >= skipped and (sweep + 1) % EVERY == 0:
+                    p = Particles(*(t.clone() for t in fields_of(population.particles)))
+                    shots.append((p, population.log_like.clone()))
+            for o in range(objects):
+                rows = slice(o * size, (o + 1) * size)
+                weight = (1.0 - beta[o]) * torch.cat([like[rows] for _, like in shots])
+                if stage == 1:
+                    weight = weight.clamp(max=float(weight.quantile(0.995)))
+                share = effective(weight) / len(weight)
+                out[o].append(
+                    DrawSet(
+                        join([p[rows] for p, _ in shots]), weight, side.repeat(len(shots)),
+                        share * size,
+                    )
+                )  # fmt: skip
+        return out
 
     def _finish(
-        self, particles: Particles, own: Photometry, halves: Tensor, generator: torch.Generator
+        self, sets: list[DrawSet], photometry: Photometry, o: int, generator: torch.Generator
     ) -> dict[str, Any]:
+        """All draws of one object with their labels; sets count by their effective numbers."""
+        particles = join([d.particles for d in sets])
+        base = torch.cat([torch.log_softmax(d.log_weight, 0) + np.log(d.count) for d in sets])
+        own = own_rows(photometry, o, len(particles))
         labels, observable, log_weight = self.forward.complete(particles, own, generator)
         log_weight[~torch.isfinite(log_weight)] = -torch.inf
-        share = effective(log_weight) / len(log_weight)
-        weight = torch.softmax(log_weight.double(), 0).numpy()
+        share = effective(base + log_weight) / effective(base)
+        weight = torch.softmax((base + log_weight).double(), 0).numpy()
         return {
             "particles": particles, "labels": labels, "observable": observable,
-            "weight": weight, "half": halves.numpy(), "share": share,
+            "weight": weight, "half": torch.cat([d.half for d in sets]).numpy(), "share": share,
         }  # fmt: skip
 
     def _from_truth(
@@ -199,7 +247,7 @@ class Limit:
         """The same posteriors with all particles begun at the truth."""
         if number == 0:
             return {}
-        size = self.particles // 2
+        size = TRUTH_PARTICLES
         rows = torch.arange(number).repeat_interleave(size)
         start = truth[rows]
         start = Particles(*(t.clone() for t in fields_of(start)))
@@ -209,14 +257,11 @@ class Limit:
         archive = []
         for o in range(number):
             p = found[o]["particles"]
-            pick = torch.randint(len(p), (512,), generator=generator)
-            archive.append(p[pick])
+            chance = torch.from_numpy(found[o]["weight"])
+            archive.append(p[torch.multinomial(chance, 512, True, generator=generator)])
         sampler = Sampler(self.forward, generator)
-        kept = self._collect(sampler, population, join(archive))
-        return {
-            o: self._finish(p, own_rows(photometry, o, len(p)), halves, generator)
-            for o, (p, halves) in enumerate(kept)
-        }
+        kept = self._collect(sampler, population, join(archive), TRUTH_SWEEPS)
+        return {o: self._finish(d, photometry, o, generator) for o, d in enumerate(kept)}
 
     def _record(
         self,
@@ -227,7 +272,7 @@ class Limit:
         rows: Tensor,
         photometry: Photometry,
         starts: list[dict[str, Any]],
-        importance: dict[int, Any],
+        importance: list[int],
         found: dict[int, dict[str, Any]],
         truth_found: dict[int, dict[str, Any]],
     ) -> dict[str, np.ndarray]:
@@ -261,6 +306,30 @@ class Limit:
                     [blank if p is None else p[key] for p in other]
                 )
         return out
+
+
+def thin(p: Particles, log_weight: Tensor, size: float, generator: torch.Generator) -> DrawSet:
+    """Some 3000 of many weighted draws: the heaviest all, the others by chance."""
+    tempered = torch.softmax(0.5 * log_weight.double(), 0)
+    included = (3000 * tempered).clamp(max=1.0)
+    chance = torch.rand(len(included), generator=generator, dtype=torch.float64)
+    rows = torch.nonzero(chance < included)[:, 0]
+    weight = log_weight[rows] - torch.log(included[rows]).float()
+    half = torch.rand(len(rows), generator=generator) < 0.5
+    return DrawSet(p[rows], weight, half, size)
+
+
+def fall(log_like: Tensor, share: float) -> float:
+    """How far the power of the likelihood may fall until `share` of the weights is effective."""
+    low, high = 0.0, 0.7
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        # particles of a lower power spread more than those at hand: twice the fall, as a guide
+        if effective(1.5 * middle * log_like) >= share * len(log_like):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def one(
