@@ -204,7 +204,7 @@ class WatchConfig:
     skips: int = 10
     drift: float = 3.0
     deviations: float = 8.0
-    norm_ratio: float = 20.0
+    norm_ratio: float = 50.0
     window: int = 200
     rollbacks: int = 3
 
