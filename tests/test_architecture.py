@@ -28,6 +28,7 @@ ORDER = (
     ("simulator",),
     ("training",),
     ("simulation",),
+    ("refinement",),
     ("annotation",),
     ("plotting",),
     ("cli",),
@@ -36,7 +37,7 @@ ORDER = (
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 
 TENSOR_RAIL = {"nn", "objectives", "simulator"}
-BOTH_RAILS = {"tokens", "weights", "training", "simulation", "annotation"}
+BOTH_RAILS = {"tokens", "weights", "training", "simulation", "refinement", "annotation"}
 SKY_RAIL = set(RANK) - TENSOR_RAIL - BOTH_RAILS
 
 MAX_LINES = 400

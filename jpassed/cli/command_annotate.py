@@ -61,6 +61,13 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     show_default=True,
     help="Draw the quantities together, or each for itself (much faster).",
 )
+@click.option(
+    "--refine",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Weigh N draws an object (2000 is a good number) by the likelihood of its photometry.",
+)
 @click.option("--replace-columns", is_flag=True, help="Replace jp_ columns that IN already has.")
 @reporting_options
 def command(
@@ -76,6 +83,7 @@ def command(
     batch_size: int | None,
     pdf: bool,
     samples: int,
+    refine: int,
     joint: bool,
     replace_columns: bool,
 ) -> None:
@@ -107,6 +115,7 @@ def command(
             device=device,
             batch_size=batch_size,
             samples=samples,
+            refine=refine,
             joint=joint,
             pdf=pdf,
             replace_columns=replace_columns,
