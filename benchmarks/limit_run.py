@@ -26,7 +26,7 @@ import torch
 from limit_library import Library, Objects, draw_objects, effective, pareto_k
 from limit_likelihood import Forward, Particles, Photometry
 from limit_sampler import Population, Sampler, systematic
-from limit_scores import QUANTITIES, summarise
+from limit_scores import FOLDS, QUANTITIES, summarise
 from torch import Tensor
 
 from jpassed.filters import load_filters
@@ -57,15 +57,15 @@ class DrawSet:
     ----------
     particles : Particles (n)
     log_weight : Tensor (n,)
-    half : Tensor (n,), bool
-        Two halves that did not meet.
+    fold : Tensor (n,), int
+        Parts with few common ancestors.
     count : float
         Effective number of independent draws.
     """
 
     particles: Particles
     log_weight: Tensor
-    half: Tensor
+    fold: Tensor
     count: float
 
 
@@ -80,7 +80,8 @@ class Limit:
         Prior draws a bin.
     particles, sweeps, tempering : int
         Of the sequential Monte Carlo: particles an object, sweeps at full likelihood (draws are
-        kept from the second half), sweeps at each lower power.
+        kept from the second half), sweeps at each lower power (twice as many below r = 21, where
+        the library says less).
     """
 
     def __init__(
@@ -133,7 +134,8 @@ class Limit:
                 self.particles,
             )
             power = torch.tensor([starts[o]["power"] for o in slow])
-            sampler.temper(population, power, sweeps=self.tempering)
+            slower = 2 if index < 2 else 1
+            sampler.temper(population, power, sweeps=slower * self.tempering)
             kept = self._collect(sampler, population, None, self.sweeps)
             for o, found_sets in zip(slow, kept, strict=True):
                 sets.setdefault(o, []).extend(found_sets)
@@ -194,7 +196,7 @@ class Limit:
         objects, size = population.objects, population.size
         out: list[list[DrawSet]] = [[] for _ in range(objects)]
         beta = torch.ones(objects)
-        side = torch.arange(size) < size // 2
+        fold = torch.arange(size) * FOLDS // size
         for stage, sweeps in enumerate((2 * total // 3, total // 3)):
             if stage == 1:
                 like = population.log_like.reshape(objects, size)
@@ -214,7 +216,7 @@ class Limit:
                 share = effective(weight) / len(weight)
                 out[o].append(
                     DrawSet(
-                        join([p[rows] for p, _ in shots]), weight, side.repeat(len(shots)),
+                        join([p[rows] for p, _ in shots]), weight, fold.repeat(len(shots)),
                         share * size,
                     )
                 )  # fmt: skip
@@ -233,7 +235,7 @@ class Limit:
         weight = torch.softmax((base + log_weight).double(), 0).numpy()
         return {
             "particles": particles, "labels": labels, "observable": observable,
-            "weight": weight, "half": torch.cat([d.half for d in sets]).numpy(), "share": share,
+            "weight": weight, "fold": torch.cat([d.fold for d in sets]).numpy(), "share": share,
         }  # fmt: skip
 
     def _from_truth(
@@ -315,8 +317,8 @@ def thin(p: Particles, log_weight: Tensor, size: float, generator: torch.Generat
     chance = torch.rand(len(included), generator=generator, dtype=torch.float64)
     rows = torch.nonzero(chance < included)[:, 0]
     weight = log_weight[rows] - torch.log(included[rows]).float()
-    half = torch.rand(len(rows), generator=generator) < 0.5
-    return DrawSet(p[rows], weight, half, size)
+    fold = torch.randint(FOLDS, (len(rows),), generator=generator)
+    return DrawSet(p[rows], weight, fold, size)
 
 
 def fall(log_like: Tensor, share: float) -> float:
@@ -338,15 +340,16 @@ def one(
     """`summarise` for one object; a line's draws are those with the line inside the bands."""
     draws = found["labels"][name].double().numpy()
     use = found["observable"][name].numpy() & np.isfinite(draws) & (found["weight"] > 0)
-    sides = found["half"][use]
-    if use.sum() < 50 or min(sides.sum(), (~sides).sum()) < 10:
+    folds = found["fold"][use]
+    low = folds < FOLDS // 2
+    if use.sum() < 50 or min(low.sum(), (~low).sum()) < 10:
         nan = np.full(500, np.nan)
         return {
             "draws": nan, "log_density": nan, "score": np.array(np.nan),
             "score_wide": np.array(np.nan), "rank": np.array(np.nan),
             "score_halves": np.full(2, np.nan),
         }  # fmt: skip
-    return summarise(name, draws[use], found["weight"][use], sides, truth, rng)
+    return summarise(name, draws[use], found["weight"][use], folds, truth, rng)
 
 
 def fields_of(p: Particles) -> tuple[Tensor, ...]:

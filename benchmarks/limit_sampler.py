@@ -22,7 +22,7 @@ from jpassed.simulator.latents import CHOICES
 
 MASS_SCATTER = 0.1
 MOVES = ("differences", "constrained", "whole", "crank-nicolson", "choice", "colour")
-SHARES = (0.22, 0.30, 0.08, 0.27, 0.10, 0.03)
+SHARES = (0.12, 0.33, 0.25, 0.20, 0.08, 0.02)
 
 
 @dataclass

@@ -17,6 +17,8 @@ BANDWIDTH = 0.35
 TAIL_SHARE, TAIL_WIDTH = 0.02, 5.0
 """A little of the kernel is wide: no density is zero between the last draws of a tail."""
 
+FOLDS = 8
+
 ELSEWHERE, ELSEWHERE_WIDTH = 0.004, 0.5
 """Share of the density that some 250 draws cannot speak of, and its least width (scaled units)."""
 
@@ -68,7 +70,7 @@ def summarise(
     name: str,
     draws: Array,
     weight: Array,
-    half: NDArray[np.bool_],
+    fold: NDArray[np.int_],
     truth: float,
     rng: np.random.Generator,
     number: int = 500,
@@ -78,27 +80,28 @@ def summarise(
     Parameters
     ----------
     draws, weight : array (n,)
-    half : array of bool (n,)
-        Two halves that did not meet: the density of one is asked at draws of the other.
+    fold : array of int (n,)
+        Of `FOLDS` parts with few common ancestors: the density at draws of one is that of the
+        others.
     truth : float
         NaN where the quantity is no target.
     """
     picked = rng.choice(len(draws), size=number, p=weight / weight.sum())
     own = np.empty(number)
-    for side in (False, True):
-        here = half[picked] == side
+    for part in range(FOLDS):
+        here = fold[picked] == part
         if here.any():
-            other = half != side
+            other = fold != part
             own[here] = kernel_log_density(
                 name, draws[other], weight[other], draws[picked[here]]
             )
     values = {"draws": draws[picked], "log_density": own}
     if np.isfinite(truth):
-        at = np.array([truth])
+        at, low = np.array([truth]), fold < FOLDS // 2
         values["score"] = kernel_log_density(name, draws, weight, at)[0]
         values["score_wide"] = kernel_log_density(name, draws, weight, at, 2 * BANDWIDTH)[0]
         values["score_halves"] = np.array(
-            [kernel_log_density(name, draws[half == s], weight[half == s], at)[0] for s in (0, 1)]
+            [kernel_log_density(name, draws[side], weight[side], at)[0] for side in (low, ~low)]
         )
         values["rank"] = weight[draws < truth].sum() / weight.sum()
     else:

@@ -257,13 +257,13 @@ def test_kernel_density_keeps_to_the_edge_of_av(limit):
 def test_summary_of_an_object(limit):
     rng = np.random.default_rng(21)
     draws = rng.normal(0.3, 0.01, 2000)
-    half = np.arange(2000) % 2 == 0
-    out = limit.scores.summarise("z", draws, np.ones(2000), half, 0.3, rng)
+    fold = np.arange(2000) % limit.scores.FOLDS
+    out = limit.scores.summarise("z", draws, np.ones(2000), fold, 0.3, rng)
     assert out["rank"] == pytest.approx(0.5, abs=0.05)
     assert out["score"] == pytest.approx(-np.log(0.01 * np.sqrt(2 * np.pi)), abs=0.15)
     entropy = -0.5 - np.log(0.01 * np.sqrt(2 * np.pi))
     assert out["log_density"].mean() == pytest.approx(entropy, abs=0.15)
-    none = limit.scores.summarise("z", draws, np.ones(2000), half, np.nan, rng)
+    none = limit.scores.summarise("z", draws, np.ones(2000), fold, np.nan, rng)
     assert np.isnan(none["score"]) and np.isfinite(none["draws"]).all()
 
 
