@@ -217,6 +217,40 @@ def compare(results: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return table
 
 
+def markdown(figures: dict[str, Any]) -> str:
+    """The tables of the page on heads: gains by request, and calibration with cost."""
+    table, cost = figures["table"], figures["cost"]
+    names = [name for name in table if REFERENCE in table[name]]
+    lines = ["| log score over that of " + REFERENCE + ", nats | " + " | ".join(names) + " |"]
+    lines.append("|---" * (len(names) + 1) + "|")
+    for form in cost:
+        cells = []
+        for name in names:
+            entry = table[name].get(form)
+            if entry is None:
+                cells.append("")
+            elif form == REFERENCE:
+                cells.append(f"({entry['log score']:.3f})")
+            else:
+                cells.append(f"{entry['log score gain']:+.3f} ± {entry['error']:.3f}")
+        lines.append(f"| {form} | " + " | ".join(cells) + " |")
+    lines.append("\n| | " + " | ".join(
+        ("CRPS over it, median", "coverage off by, points, mean (worst)", "parameters a request",
+         "head, objects/s", "quantiles, objects/s", "steps")
+    ) + " |")  # fmt: skip
+    lines.append("|---" * 7 + "|")
+    for form, entry in cost.items():
+        mine = [table[name][form] for name in names if form in table[name]]
+        ratio = float(np.median([m["crps ratio"] for m in mine]))
+        off = 100 * np.abs(np.array([m["coverage"] for m in mine]) - LEVELS)
+        lines.append(
+            f"| {form} | {ratio:.3f} | {off.mean():.1f} ({off.max():.1f}) | "
+            f"{entry['parameters a request']:,} | {entry['objects/s (head)']:,.0f} | "
+            f"{entry['objects/s (quantiles)']:,.0f} | {entry['steps']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -246,6 +280,7 @@ def main() -> None:
         scores = {k: round(v["log score"], 4) for k, v in found["requests"].items()}
         print(form.name, found["steps"], scores, flush=True)
         _write(options, results, vectors.names)
+    print(markdown(json.loads(options.output.read_text())))
 
 
 def _write(options: argparse.Namespace, results: dict[str, Any], names: tuple[str, ...]) -> None:
