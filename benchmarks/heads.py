@@ -105,7 +105,10 @@ def forms(names: tuple[str, ...]) -> list[Form]:
     others = tuple(n for n in names if n != "z")
     found.append(Form("binned 0.04", bins(-RANGE, RANGE, 0.04), others))
     found += [Form(f"mixture {k}", scalar("mixture", components=k), names) for k in (3, 8)]
-    return [*found, Form("flow 5", scalar("flow", flow_bins=5), names)]
+    found.append(Form("flow 5", scalar("flow", flow_bins=5), names))
+    # Bins have all the seconds for redshift: others get the same chance.
+    found.append(Form("mixture 8, z alone", scalar("mixture", components=8), ("z",)))
+    return [*found, Form("flow 8, z alone", scalar("flow", flow_bins=8), ("z",))]
 
 
 class Network(nn.Module):
