@@ -70,7 +70,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Update every matrix that has a gradient; those of one shape together."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = {}
@@ -83,8 +83,10 @@ class Muon(torch.optim.Optimizer):
                     state = self.state[p]
                     if "momentum" not in state:
                         state["momentum"] = torch.zeros_like(p)
-                    state["momentum"].lerp_(p.grad, 1.0 - group["momentum"])
-                    updates.append(torch.lerp(p.grad, state["momentum"], group["momentum"]))
+                    gradient, momentum = p.grad, state["momentum"]
+                    if gradient is not None:
+                        momentum.lerp_(gradient, 1.0 - group["momentum"])
+                        updates.append(torch.lerp(gradient, momentum, group["momentum"]))
                 made = orthogonalised(torch.stack(updates)).to(updates[0].dtype)
                 size = 0.2 * math.sqrt(max(shape))
                 for p, update in zip(params, made, strict=True):
@@ -161,7 +163,9 @@ def make_optimiser(
     """
     if name not in OPTIMISERS:
         raise UnknownNameError("optimiser", name, OPTIMISERS)
-    hidden, matrices, vectors = [], [], []
+    hidden: list[Tensor] = []
+    matrices: list[Tensor] = []
+    vectors: list[Tensor] = []
     for key, p in network.named_parameters():
         if name == "muon" and p.ndim == 2 and any(part in key for part in HIDDEN):
             hidden.append(p)
