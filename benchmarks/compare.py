@@ -46,8 +46,8 @@ minus infinity for one object would hide all others."""
 
 EAZY = {
     "eazy, FSPS": ("fsps", False),
-    "eazy, FSPS, template error": ("fsps", True),
     "eazy, simulator's": ("simulator", False),
+    "eazy, FSPS, template error": ("fsps", True),
     "eazy, simulator's, template error": ("simulator", True),
 }
 
@@ -157,38 +157,45 @@ def rivals(
 ) -> None:
     """Predict with every rival whose predictions are not in `kept`."""
     kept.mkdir(parents=True, exist_ok=True)
-    count = sum(len(o["flux"]) for o in sets.values())
-    for label, (which, with_error) in EAZY.items():
-        if (kept / f"{label}, prior.npz").exists():
-            continue
-        found = (
-            fsps_templates(folder)
-            if which == "fsps"
-            else simulator_templates(folder, cache, samples.SEED)
-        )
-        answers: dict[str, dict[str, Array]] = {"prior": {}, "flat": {}}
-        seconds = 0.0
-        for key, objects in sets.items():
-            fit = run_eazy(
-                objects["flux"], objects["error"], found, folder, cache / "eazy",
-                template_error=with_error,
-            )  # fmt: skip
-            seconds += fit.seconds
-            for prior, answer in answers.items():
-                table = redshift_table(fit.z, fit.log_density[prior])
-                parts = scores("z", table, objects["z"])
-                parts["z median"] = fit.best[prior]  # its own point estimate
-                answer |= {f"{key} {k}": v for k, v in parts.items()}
-        # The one that says that all is there comes last.
-        for prior, name in (("flat", "flat prior"), ("prior", "prior")):
-            answers[prior]["seconds"] = np.array(seconds / count)
-            np.savez(kept / f"{label}, {name}.npz", **answers[prior])
     if not (kept / "nearest library galaxy.npz").exists():
         drawn = samples.library(folder, library, cache)
         np.savez(kept / "nearest library galaxy.npz", **by_library(drawn, sets))
     if not (kept / "gradient boosting.npz").exists():
         drawn = samples.library(folder, library, cache)
         np.savez(kept / "gradient boosting.npz", **by_boosting(drawn, sets))
+    for label in EAZY:
+        if not (kept / f"{label}, prior.npz").exists():
+            answers = by_eazy(label, folder, sets, cache)
+            # The one that says that all is there comes last.
+            for prior, name in (("flat", "flat prior"), ("prior", "prior")):
+                np.savez(kept / f"{label}, {name}.npz", **answers[prior])
+
+
+def by_eazy(
+    label: str, folder: Path, sets: dict[str, dict[str, Array]], cache: Path
+) -> dict[str, dict[str, Array]]:
+    """eazy-py, with the prior and without."""
+    which, with_error = EAZY[label]
+    if which == "fsps":
+        found = fsps_templates(folder)
+    else:
+        found = simulator_templates(folder, cache, samples.SEED)
+    answers: dict[str, dict[str, Array]] = {"prior": {}, "flat": {}}
+    seconds = 0.0
+    for key, objects in sets.items():
+        fit = run_eazy(
+            objects["flux"], objects["error"], found, folder, cache / "eazy",
+            template_error=with_error,
+        )  # fmt: skip
+        seconds += fit.seconds
+        for prior, answer in answers.items():
+            table = redshift_table(fit.z, fit.log_density[prior])
+            parts = scores("z", table, objects["z"])
+            parts["z median"] = fit.best[prior]  # its own point estimate
+            answer |= {f"{key} {k}": v for k, v in parts.items()}
+    for answer in answers.values():
+        answer["seconds"] = np.array(seconds / sum(len(o["flux"]) for o in sets.values()))
+    return answers
 
 
 def redshift_table(z: Array, log_density: Array) -> Distribution:

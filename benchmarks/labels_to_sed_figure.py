@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 KNOWN = ("logmstar", "logage_l", "av", "ew_oiii", "ew_hbeta")
 DRAWS = 400
 NARROW = 56
+OIII = 5008.2
 
 
 def choose(drawn: dict[str, Array]) -> int:
@@ -30,6 +31,18 @@ def choose(drawn: dict[str, Array]) -> int:
     if len(found):
         return int(found[0])
     return int(np.nanargmax(np.where(drawn["z"] < 0.4, drawn["ew_oiii"], np.nan)))
+
+
+def line_contrast(flux: Array, z: Array) -> Array:
+    """How far (mag) the band at [OIII] stands above the mean of those two away, (N,)."""
+    pivot = np.array([band.pivot_wavelength for band in load_filters("jpas")])[:NARROW]
+    order = np.argsort(pivot)
+    at = np.abs(pivot[order][None, :] - OIII * (1 + z)[:, None]).argmin(axis=1)
+    at = np.clip(at, 2, NARROW - 3)
+    rows = np.arange(len(flux))
+    magnitude = -2.5 * np.log10(np.maximum(flux[:, :NARROW][:, order], 1e-9))
+    side = 0.5 * (magnitude[rows, at - 2] + magnitude[rows, at + 2])
+    return np.asarray(side - magnitude[rows, at])
 
 
 def without_redshift(drawn: dict[str, Array], model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -52,24 +65,22 @@ def without_redshift(drawn: dict[str, Array], model: Any) -> tuple[dict[str, Any
     wide["known_z"] = z
     given = infer(wide, model=model, outputs=wanted, context=context | {"z": "known_z"})
     sed = np.stack([given.median(name) for name in wanted], 1)
+    rng = np.random.default_rng(8)
+    full = np.stack([given[name].sample(1, rng)[:, 0] for name in wanted], 1)
     mean = sed.mean(axis=0)
-    magnitudes = -2.5 * np.log10(np.maximum(sed, 1e-9))
-    contrast = np.abs(np.diff(magnitudes[:, :NARROW], axis=1))
-    # The pair of neighbours in which the draws disagree most: a line, or none.
-    spread = np.quantile(contrast, 0.95, axis=0) - np.quantile(contrast, 0.3, axis=0)
-    pair = int(spread.argmax())
-    mean_contrast = abs(float(-2.5 * np.log10(mean[pair + 1] / mean[pair])))
+    low, high = np.stack([alone.quantile(n, [0.16, 0.84])[0] for n in wanted]).T
+    spread = np.diff(np.quantile(full, [0.16, 0.84], axis=0), axis=0)[0]
     figures = {
         "true z": float(drawn["z"][row]),
         "labels": {name: float(drawn[name][row]) for name in KNOWN},
         "z": [float(v) for v in alone.quantile("z", [0.16, 0.5, 0.84])[0]],
         "draws": DRAWS,
-        "bands": [samples.BANDS[pair], samples.BANDS[pair + 1]],
-        "draw contrast": float(np.median(contrast[:, pair])),
-        "share with line": float(np.mean(contrast[:, pair] > 0.3)),
-        "mean contrast": mean_contrast,
-    }
-    low, high = np.stack([alone.quantile(n, [0.16, 0.84])[0] for n in wanted]).T
+        "draw contrast": float(np.median(line_contrast(sed, z))),
+        "true contrast": float(line_contrast(drawn["flux"][row][None], drawn["z"][row][None])[0]),
+        "mean contrast": float(line_contrast(np.repeat(mean[None], 200, axis=0),
+                                             np.linspace(0.02, 0.7, 200)).max()),
+        "alone over draws": float(np.median(((high - low) / spread)[:NARROW])),
+    }  # fmt: skip
     shown = {
         "z": z, "sed": sed, "mean": mean, "low": low, "high": high, "true z": drawn["z"][row],
         "true": drawn["flux"][row], "distribution": alone["z"],
@@ -100,6 +111,7 @@ def draw_figure(shown: dict[str, Any], path: Path) -> None:
     )  # fmt: skip
     right.plot(wave[order], shown["mean"][:NARROW][order], color="0.3", lw=2, ls="--",
                label="mean of all draws")  # fmt: skip
+    right.plot(wave[order], shown["true"][:NARROW][order], "k.", ms=4, label="the galaxy itself")
     for pick, colour in zip(picks, colours, strict=True):
         row = int(pick * len(shown["z"]))
         z = shown["z"][row]

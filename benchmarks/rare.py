@@ -55,7 +55,7 @@ def main() -> None:
     objects = test_objects(options.folder, options.cache, options.n)
     answers = {"jpassed": answer(objects, model)}
     for name, path in train_variants(options.folder, options.cache, options.steps).items():
-        kept = options.cache / f"rare-{name}" / f"answers-{options.n}.npz"
+        kept = path / f"answers-{options.n}-{options.steps}.npz"
         if not kept.exists():
             np.savez(kept, **answer(objects, jpassed.load_model(path)))
         with np.load(kept) as stored:
@@ -68,7 +68,7 @@ def main() -> None:
         "classes": by_class(objects, answers),
         "density": by_density(objects, answers),
     }
-    figures["prior"], drawn = prior_change(options.folder, options.cache)
+    figures["prior"], drawn = prior_change(options.folder, options.cache, options.steps)
     text = markdown(figures)
     print(text)
     if options.figure:

@@ -94,9 +94,11 @@ def joint_draws(table: QTable, model: Any, seed: int) -> tuple[Array, Array, Arr
     return z, np.where(z < 0.4, value["ew_halpha"], value["ew_oii"]), value["ur_rest"]
 
 
-def prior_change(folder: Path, cache: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def prior_change(
+    folder: Path, cache: Path, steps: int
+) -> tuple[dict[str, Any], dict[str, Array]]:
     """Figures, and arrays for the figure; kept in the cache (no other model takes part)."""
-    path = cache / f"rare-prior-{OBJECTS}-{DRAWS}.npz"
+    path = cache / f"rare-prior-{OBJECTS}-{DRAWS}-{steps}.npz"
     if not path.exists():
         np.savez(path, **_draws(folder, cache))
     with np.load(path) as stored:
