@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from jpassed.annotation import FLAGS
+from jpassed.annotation import FLAGS, load_derived
 from jpassed.cli import main
 from jpassed.jspectrum import list_noise, load_noise
 from jpassed.surveys import list_surveys, load_survey
@@ -35,6 +35,16 @@ def quantities() -> str:
         shown = f"{name}:BAND" if name == "flux" else name
         text = f"{kind.description} ({kind.reference})".replace("|", "\\|").replace("*", "\\*")
         rows.append(f"| `{shown}` | {kind.unit or '-'} | `{kind.ucd}` | {text} |")
+    return "\n".join(rows) + "\n"
+
+
+def derived() -> str:
+    """A table of the quantities that are computed from joint draws."""
+    rows = ["| quantity | unit | UCD | made of | what it is |", "|---|---|---|---|---|"]
+    for name, entry in load_derived().items():
+        text = f"{entry.description} ({entry.reference})".replace("|", "\\|").replace("*", "\\*")
+        made = ", ".join(f"`{q}`" for q in entry.needs)
+        rows.append(f"| `{name}` | {entry.unit or '-'} | `{entry.ucd}` | {made} | {text} |")
     return "\n".join(rows) + "\n"
 
 
@@ -77,5 +87,5 @@ def model_card() -> str:
 def write_pages(folder: Path) -> None:
     """Write the pages to ``folder``; other pages include them."""
     folder.mkdir(exist_ok=True)
-    for page in (commands, flags, model_card, noise_presets, quantities, surveys):
+    for page in (commands, derived, flags, model_card, noise_presets, quantities, surveys):
         (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")

@@ -60,7 +60,9 @@ def shell_commands(text: str) -> list[list[str]]:
     return [command.split() for command in commands if command.strip().startswith("jpassed ")]
 
 
-@pytest.mark.parametrize("name", ["../README.md", "quickstart.md", "columns_in.md", "simulator.md"])
+@pytest.mark.parametrize(
+    "name", ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md"]
+)
 def test_every_option_shown_exists(page, name):
     shown = shell_commands(page(name))
     assert shown
@@ -78,7 +80,7 @@ def test_toctree_lists_every_page(page, project_root):
     assert listed == pages
 
 
-@pytest.mark.parametrize("name", ["../README.md", "quickstart.md"])
+@pytest.mark.parametrize("name", ["../README.md", "quickstart.md", "joint.md"])
 def test_python_shown_runs(page, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(main, ["example", "example.fits"]).exit_code == 0
@@ -94,7 +96,7 @@ def test_python_shown_runs(page, name, tmp_path, monkeypatch):
     assert list(said["table"]["mass"]) == list(table["mass"])
 
 
-@pytest.mark.parametrize("page", ["flags", "noise_presets", "quantities", "surveys"])
+@pytest.mark.parametrize("page", ["derived", "flags", "noise_presets", "quantities", "surveys"])
 def test_generated_pages_in_the_clone_are_current(project_root, monkeypatch, page):
     monkeypatch.syspath_prepend(str(project_root / "docs"))
     import generate
