@@ -20,8 +20,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
 @click.command(
     "annotate",
     short_help="Add predictions to a catalogue.",
-    epilog="\b\nExamples: jpassed annotate catalogue.fits --outputs z,logmstar,flux:J0660 --pdf\n"
-    "          jpassed annotate catalogue.fits --outputs z,lineflux_halpha --samples 50",
+    epilog="\b\nExample: jpassed annotate catalogue.fits --outputs z,lineflux_halpha,flux:J0660",
 )
 @click.argument("source", metavar="IN", type=input_path())
 @output_option(required=False, said="Default: IN_jpassed.ext beside IN, in the same format.")

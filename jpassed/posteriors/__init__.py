@@ -5,8 +5,11 @@ from __future__ import annotations
 from jpassed.posteriors.binned import Binned
 from jpassed.posteriors.calibration import Recalibrated, Recalibration
 from jpassed.posteriors.distribution import Distribution
+from jpassed.posteriors.flow import SplineFlow
+from jpassed.posteriors.joint import JointSamples, JointSource
 from jpassed.posteriors.mixture import Gaussian, GaussianMixture
 from jpassed.posteriors.posterior import Posterior
+from jpassed.posteriors.student_t import StudentT
 from jpassed.posteriors.transforms import Transform
 
 __all__ = [
@@ -14,8 +17,12 @@ __all__ = [
     "Distribution",
     "Gaussian",
     "GaussianMixture",
+    "JointSamples",
+    "JointSource",
     "Posterior",
     "Recalibrated",
     "Recalibration",
+    "SplineFlow",
+    "StudentT",
     "Transform",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtr
 
 from jpassed.exceptions import InputError
 from jpassed.posteriors.distribution import Distribution
@@ -14,7 +15,8 @@ __all__ = ["draw_given"]
 _REACH = 6.0
 """Standard errors to either side of the measurement."""
 _POINTS = 129
-_TAILS = (1e-6, 1e-4, 1e-3)
+_SCORES = ndtr(np.linspace(-5.0, 5.0, 81))
+"""Levels of the posterior: even in normal scores for the tails, beside even ones for peaks."""
 
 
 def draw_given(
@@ -57,9 +59,8 @@ def draw_given(
     if not np.all(sigma > 0):
         raise InputError("the errors of the measurements must be positive")
     window = x[:, None] + sigma[:, None] * np.linspace(-_REACH, _REACH, _POINTS)
-    inner = (np.arange(_POINTS) + 0.5) / _POINTS
-    tails = np.array(_TAILS)
-    own = distribution.quantile(np.concatenate((tails, inner, 1.0 - tails)))
+    even = (np.arange(_POINTS) + 0.5) / _POINTS
+    own = distribution.quantile(np.concatenate((_SCORES, even)))
     grid = np.sort(np.concatenate((window, own), axis=1), axis=1)
     # Beyond the window the likelihood is nothing; bounds of the quantity hold.
     low = np.maximum(window[:, :1], distribution.lower)
