@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from accuracy_labels import half_missing, label_table, line_table, main_labels, markdown
 from astropy.table import QTable
-from markdown_blocks import replace_block
+from markdown_blocks import replace_block, shown_command
 from real_spectra import brown_jspectra, real_galaxy_jspectra
 
 import jpassed
@@ -67,7 +67,7 @@ def main() -> None:
         "model": model.name,
         "weights": model.digest,
         "noise": load_noise("minijpas-v1").digest[:16],
-        "command": " ".join(sys.argv),
+        "command": shown_command(sys.argv),
     }
     shares = (0.3, 0.7) if len(ssp) == 2 else None
     table = simulate(options.n, seed=SEED, ssp=ssp, lines=lines, shares=shares)

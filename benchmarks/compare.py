@@ -24,7 +24,7 @@ import rival_trees as trees
 import simulated_sample as samples
 import torch
 from comparison_tables import best_marks, tables
-from markdown_blocks import replace_block
+from markdown_blocks import replace_block, shown_command
 from numpy.typing import NDArray
 from real_spectra import brown_jspectra
 from rival_eazy import fsps_templates, run_eazy, simulator_templates
@@ -74,7 +74,7 @@ def main() -> None:
     figures: dict[str, Any] = {
         "model": model.name,
         "weights": model.digest,
-        "command": " ".join(sys.argv),
+        "command": shown_command(sys.argv),
         "statistics": {
             name: {
                 quantity: statistics(sets[name], predictions, name, quantity)

@@ -9,6 +9,7 @@ import numpy as np
 import simulated_sample as samples
 from astropy import units as u
 from astropy.table import QTable
+from line_bands import line_excess
 from numpy.typing import NDArray
 
 from jpassed.annotation import infer
@@ -16,7 +17,7 @@ from jpassed.filters import load_filters
 
 Array = NDArray[np.float64]
 
-KNOWN = ("logmstar", "logage_l", "av", "ew_oiii", "ew_hbeta")
+KNOWN = ("logmstar", "logage_l", "av", "ew_oiii", "ew_hbeta", "ew_halpha")
 DRAWS = 400
 NARROW = 56
 OIII = 5008.2
@@ -45,8 +46,12 @@ def line_contrast(flux: Array, z: Array) -> Array:
     return np.asarray(side - magnitude[rows, at])
 
 
-def without_redshift(drawn: dict[str, Array], model: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def without_redshift(
+    drawn: dict[str, Array], model: Any, put: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Draws of redshift from labels and one r magnitude, then every band at every draw.
+
+    `put` adds the lines at each draw's redshift by their EW (`line_bands`).
 
     Returns
     -------
@@ -67,6 +72,10 @@ def without_redshift(drawn: dict[str, Array], model: Any) -> tuple[dict[str, Any
     sed = np.stack([given.median(name) for name in wanted], 1)
     rng = np.random.default_rng(8)
     full = np.stack([given[name].sample(1, rng)[:, 0] for name in wanted], 1)
+    if put:
+        widths = {n: np.full(DRAWS, drawn[n][row]) for n in KNOWN if n.startswith("ew_")}
+        excess = line_excess(z, widths)
+        sed, full = sed * (1 + excess), full * (1 + excess)
     mean = sed.mean(axis=0)
     low, high = np.stack([alone.quantile(n, [0.16, 0.84])[0] for n in wanted]).T
     spread = np.diff(np.quantile(full, [0.16, 0.84], axis=0), axis=0)[0]
@@ -75,6 +84,7 @@ def without_redshift(drawn: dict[str, Array], model: Any) -> tuple[dict[str, Any
         "labels": {name: float(drawn[name][row]) for name in KNOWN},
         "z": [float(v) for v in alone.quantile("z", [0.16, 0.5, 0.84])[0]],
         "draws": DRAWS,
+        "lines put in": put,
         "draw contrast": float(np.median(line_contrast(sed, z))),
         "true contrast": float(line_contrast(drawn["flux"][row][None], drawn["z"][row][None])[0]),
         "mean contrast": float(line_contrast(np.repeat(mean[None], 200, axis=0),
@@ -110,7 +120,7 @@ def draw_figure(shown: dict[str, Any], path: Path) -> None:
         color="0.85", label="16-84 % of each band alone",
     )  # fmt: skip
     right.plot(wave[order], shown["mean"][:NARROW][order], color="0.3", lw=2, ls="--",
-               label="mean of all draws")  # fmt: skip
+               label="mean of all draws", zorder=3)  # fmt: skip
     right.plot(wave[order], shown["true"][:NARROW][order], "k.", ms=4, label="the galaxy itself")
     for pick, colour in zip(picks, colours, strict=True):
         row = int(pick * len(shown["z"]))

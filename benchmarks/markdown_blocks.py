@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+SHOWN_OPTIONS = ("--n", "--each", "--library", "--steps")
 
 
 def replace_block(path: Path, name: str, text: str) -> None:
@@ -26,3 +29,12 @@ def markdown_table(head: list[str], body: list[list[str]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *body]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    """A command line with what decides the figures, and without the names of folders and files."""
+    words = [f"benchmarks/{Path(arguments[0]).name}", "FOLDER"]
+    for option, value in zip(arguments[1:], arguments[2:], strict=False):
+        if option in SHOWN_OPTIONS:
+            words += [option, value]
+    return " ".join(words)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import simulated_sample as samples
 import torch
-from markdown_blocks import markdown_table, replace_block
+from markdown_blocks import markdown_table, replace_block, shown_command
 from numpy.typing import NDArray
 from rare_prior import draw_figure, prior_change
 from rare_training import STEPS, VARIANTS, train_variants
@@ -63,7 +63,7 @@ def main() -> None:
     figures: dict[str, Any] = {
         "model": model.name,
         "weights": model.digest,
-        "command": " ".join(sys.argv),
+        "command": shown_command(sys.argv),
         "trainings": spent(options.cache),
         "classes": by_class(objects, answers),
         "density": by_density(objects, answers),

@@ -18,7 +18,8 @@ def modules(project_root):
     try:
         yield {
             name: importlib.import_module(name)
-            for name in ("rival_trees", "comparison_tables", "markdown_blocks", "accuracy_labels")
+            for name in ("rival_trees", "comparison_tables", "markdown_blocks", "accuracy_labels",
+                         "line_bands")
         }
     finally:
         sys.path.remove(folder)
@@ -78,6 +79,26 @@ def test_blocks_of_pages_are_replaced_and_nothing_else(modules, tmp_path):
     assert page.read_text() == "before\n<!-- a -->\n\n| new |\n\n<!-- end a -->\nafter\n"
     with pytest.raises(ValueError, match="lacks the marks"):
         modules["markdown_blocks"].replace_block(page, "b", "")
+
+
+def test_commands_in_pages_name_no_folders(modules):
+    words = ["/there/benchmarks/rare.py", "/folder", "--n", "500", "--cache", "/kept", "-o", "x"]
+    shown = modules["markdown_blocks"].shown_command(words)
+    assert shown == "benchmarks/rare.py FOLDER --n 500"
+
+
+def test_a_line_adds_its_width_over_that_of_the_band(modules):
+    # A band of width about 145 A holds Halpha at z = 0: EW / width on top of the continuum.
+    widths = {"ew_halpha": np.array([50.0, 50.0, np.nan])}
+    excess = modules["line_bands"].line_excess(np.array([0.0, 0.3, 0.0]), widths)
+    band = modules["rival_trees"].BANDS.index("J0660")
+    assert excess[0, band] == pytest.approx(50.0 / 138.0, rel=0.1)
+    assert excess[1, band] == 0.0
+    assert excess[2].sum() == 0.0
+    # Narrow bands every 100 A: a line anywhere is EW (1 + z) / 100 A of bands, on average.
+    z = np.linspace(0.0, 0.25, 301)
+    many = modules["line_bands"].line_excess(z, {"ew_halpha": np.full(z.size, 50.0)})[:, :56]
+    assert (many.sum(axis=1) / (1 + z)).mean() == pytest.approx(0.5, rel=0.05)
 
 
 def test_dex_rows_by_hand(modules):
