@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     parser.add_argument("--each", type=int, default=300, help="galaxies in a magnitude bin")
     parser.add_argument("--library", type=int, default=LIBRARY)
+    parser.add_argument("--cached", action="store_true", help="only rivals that are in CACHE")
     parser.add_argument("-o", "--output", type=Path, default=None)
     parser.add_argument("--markdown", type=Path, default=None)
     options = parser.parse_args()
@@ -66,7 +67,8 @@ def main() -> None:
     model = jpassed.load_model(options.model)
     sets = object_sets(options.folder, options.each, options.cache)
     folder = options.cache / f"rivals-{options.each}-{options.library}"
-    rivals(options.folder, sets, folder, options.cache, options.library)
+    if not options.cached:
+        rivals(options.folder, sets, folder, options.cache, options.library)
     predictions = {"jpassed": own(sets, model)}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as stored:

@@ -1,7 +1,7 @@
 """Rare galaxies: accuracy against the density of labels, with and without density weighting.
 
     PYTHONPATH=. python benchmarks/rare.py FOLDER --cache CACHE [--model M] [--n N] [-o X.json]
-        [--markdown docs/rare.md] [--figure docs/_static/rare_prior.png]
+        [--markdown docs/rare.md] [--figure docs/_static/rare_prior.png] [--steps N]
 
 Three short trainings (rare_training.py; kept in CACHE, as are their answers) and the model. Test
 galaxies are of other seeds. Densities are those of the natural prior: the distance to the tenth
@@ -21,7 +21,8 @@ import simulated_sample as samples
 import torch
 from markdown_blocks import markdown_table, replace_block, shown_command
 from numpy.typing import NDArray
-from rare_prior import draw_figure, prior_change
+from rare_prior import prior_change
+from rare_slice import draw_slice, slice_change
 from rare_training import STEPS, VARIANTS, train_variants
 
 import jpassed
@@ -68,11 +69,12 @@ def main() -> None:
         "classes": by_class(objects, answers),
         "density": by_density(objects, answers),
     }
-    figures["prior"], drawn = prior_change(options.folder, options.cache, options.steps)
+    figures["prior"] = prior_change(options.folder, options.cache, options.steps)
+    figures["other population"], shown = slice_change(options.folder, options.cache, model)
     text = markdown(figures)
     print(text)
     if options.figure:
-        draw_figure(drawn, options.figure)
+        draw_slice(shown, options.figure)
     if options.output:
         options.output.write_text(json.dumps(figures, indent=1, default=float) + "\n")
     if options.markdown:
@@ -281,15 +283,26 @@ def markdown(figures: dict[str, Any]) -> str:
             f"#### {name}, {what} by density\n\n"
             + markdown_table(["log density", "median r", *names], body)
         )
-    prior = figures["prior"]
+    other = figures["other population"]
     levels = ("50", "68", "90", "95")
+    body = [
+        [name, *(f"{100 * row[f'coverage_{x}']:.1f}" for x in levels), f"{row['bias']:+.4f}",
+         f"{row['log score']:.3f}"]
+        for name, row in other["rows"].items()
+    ]  # fmt: skip
+    head = ["posterior", *(f"{x} % holds" for x in levels), "bias", "log score"]
+    parts.append(
+        f"#### Redshift posteriors for another population: {other['objects']} galaxies (in effect "
+        f"{other['effective']:.0f}), bands {other['bands']}\n\n{markdown_table(head, body)}"
+    )
+    prior = figures["prior"]
     body = [
         [name, *(f"{100 * row[f'coverage_{x}']:.1f}" for x in levels), f"{row['bias']:+.4f}"]
         for name, row in prior["posteriors"].items()
     ]
     parts.append(
-        f"#### Redshift posteriors of {prior['objects']} galaxies of the natural prior with "
-        f"{prior['bands']} bands\n\n"
+        f"#### The training `balanced`: redshift posteriors of {prior['objects']} galaxies of the "
+        f"natural prior, bands {prior['bands']}\n\n"
         + markdown_table(["posterior", *(f"{x} % holds" for x in levels), "bias"], body)
         + f"\n\nMedian efficiency of the weights: {prior['efficiency']:.2f}; median distance of "
         f"the reweighted median from the declared one: {prior['distance after']:.3f} of its "

@@ -94,10 +94,8 @@ def joint_draws(table: QTable, model: Any, seed: int) -> tuple[Array, Array, Arr
     return z, np.where(z < 0.4, value["ew_halpha"], value["ew_oii"]), value["ur_rest"]
 
 
-def prior_change(
-    folder: Path, cache: Path, steps: int
-) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Figures, and arrays for the figure; kept in the cache (no other model takes part)."""
+def prior_change(folder: Path, cache: Path, steps: int) -> dict[str, Any]:
+    """Figures of the three posteriors; draws are kept in the cache (no other model takes part)."""
     path = cache / f"rare-prior-{OBJECTS}-{DRAWS}-{steps}.npz"
     if not path.exists():
         np.savez(path, **_draws(folder, cache))
@@ -126,7 +124,6 @@ def prior_change(
         name: float(np.median(np.abs(middles[name][:, 1] - middles["declared"][:, 1]) / half))
         for name in ("as drawn", "reweighted")
     }
-    drawn |= {f"pit {name}": p for name, p in pits.items()}
     return {
         "objects": len(truth),
         "bands": ", ".join(FEW),
@@ -135,7 +132,7 @@ def prior_change(
         "posteriors": rows,
         "distance before": apart["as drawn"],
         "distance after": apart["reweighted"],
-    }, drawn
+    }
 
 
 def _draws(folder: Path, cache: Path) -> dict[str, Array]:
@@ -154,48 +151,4 @@ def _draws(folder: Path, cache: Path) -> dict[str, Array]:
         "draws": z, "weights": weights, "efficiency": efficiency, "truth": truth,
         "magnitude": magnitude, "balanced pit": own.cdf(truth), "declared pit": other.cdf(truth),
         "declared quantiles": other.quantile([0.16, 0.5, 0.84]),
-        "balanced probabilities": own.probabilities,  # type: ignore[attr-defined]
-        "declared probabilities": other.probabilities,  # type: ignore[attr-defined]
-        "edges": np.expm1(own.edges * own.transform.width + own.transform.loc),  # type: ignore
     }  # fmt: skip
-
-
-def draw_figure(drawn: dict[str, Array], path: Path) -> None:
-    """Coverage, and the mean posterior against the true redshifts."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    levels = np.linspace(0.02, 0.98, 49)
-    styles = {"as drawn": "C3--", "reweighted": "C0-", "declared": "k:"}
-    titles = {
-        "as drawn": "balanced, for the prior that was drawn",
-        "reweighted": "balanced, draws weighted for the natural prior",
-        "declared": "corrected in the loss",
-    }
-    for name, style in styles.items():
-        held = coverage(drawn[f"pit {name}"], levels)
-        left.plot(100 * levels, 100 * (held - levels), style, label=titles[name])
-    left.axhline(0, color="0.6", lw=0.8)
-    left.set(xlabel="central interval, %", ylabel="galaxies inside it minus that, points")
-    left.legend(frameon=False, fontsize=8)
-    bins = np.linspace(0, 1.2, 49)
-    middle = 0.5 * (bins[1:] + bins[:-1])
-    truth = np.histogram(drawn["truth"], bins, density=True)[0]
-    right.stairs(truth, bins, fill=True, color="0.85", label="true redshifts")
-    every = drawn["draws"].ravel()
-    for name, weight in (
-        ("as drawn", np.ones_like(drawn["weights"])), ("reweighted", drawn["weights"]),
-    ):  # fmt: skip
-        stacked = np.histogram(every, bins, weights=weight.ravel(), density=True)[0]
-        right.plot(middle, stacked, styles[name])
-    edges = drawn["edges"]
-    stacked = np.interp(bins, edges, np.concatenate([[0], np.cumsum(
-        drawn["declared probabilities"].mean(axis=0))]))  # fmt: skip
-    right.plot(middle, np.diff(stacked) / np.diff(bins), styles["declared"])
-    right.set(xlabel="redshift", ylabel="mean posterior density", xlim=(0, 1.2))
-    right.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)

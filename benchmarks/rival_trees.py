@@ -163,6 +163,8 @@ def nearest(
 ) -> tuple[dict[str, Array], dict[str, Array], float]:
     """The library galaxy of least chi2 (free amplitude), and posteriors weighted by exp(-chi2/2).
 
+    Masses go with the amplitude.
+
     Returns
     -------
     best : dict of str to array (N,)
@@ -193,7 +195,7 @@ def nearest(
         amplitude = np.maximum(cross / norm, 0.0)
         chi2 = (f**2 * weight).sum(axis=1, keepdims=True) - amplitude * cross
         # The prior of the library galaxy as it is, at the object's own magnitude.
-        offset = 2.5 * np.log10(np.maximum(amplitude, 1e-12) / drawn["flux"].mean(axis=1))
+        offset = -2.5 * np.log10(np.maximum(amplitude, 1e-12) / drawn["flux"].mean(axis=1))
         near = -0.5 * (offset / 0.25) ** 2
         log_p = -0.5 * chi2 + log_prior + near
         log_p -= log_p.max(axis=1, keepdims=True)
@@ -203,10 +205,18 @@ def nearest(
             # A line out of range has no strength to take over.
             index, known = bins[name]
             place = np.where(known[least], least, np.where(known, log_p, -np.inf).argmax(axis=1))
-            best[name].append(drawn[name][place])
+            value = drawn[name][place]
+            if name == "logmstar":  # the amplitude is mass
+                value = value - 0.4 * np.take_along_axis(offset, place[:, None], axis=1)[:, 0]
+            best[name].append(value)
             rows = []
-            for row in p:
-                table = np.bincount(index[known], weights=row[known], minlength=RANGES[name][2])
+            for row, shift in zip(p, offset, strict=True):
+                use = np.flatnonzero(known & (row > 1e-9))
+                at = index[use]
+                if name == "logmstar":
+                    at = np.searchsorted(edges(name), drawn[name][use] - 0.4 * shift[use]) - 1
+                    at = np.clip(at, 0, RANGES[name][2] - 1)
+                table = np.bincount(at, weights=row[use], minlength=RANGES[name][2])
                 smooth = gaussian_filter1d(table, 1.0 if name == "z" else 3.0)
                 rows.append(smooth + 1e-9 * smooth.max() + 1e-30)
             tables[name].append(np.stack(rows))
