@@ -92,7 +92,8 @@ def draw_slice(shown: dict[str, Any], path: Path) -> None:
         left.plot(100 * levels, 100 * (held - levels), styles[name], label=name)
     left.axhline(0, color="0.6", lw=0.8)
     left.set(xlabel="central interval, %", ylabel="galaxies inside it, less that, points")
-    left.legend(frameon=False, fontsize=8)
+    left.set_ylim(top=1.4 * left.get_ylim()[1])
+    left.legend(frameon=False, fontsize=8, loc="upper left")
     right.stairs(shown["truth"], shown["bins"], fill=True, color="0.85",
                  label="true redshifts of the other galaxies")  # fmt: skip
     middle = 0.5 * (shown["bins"][1:] + shown["bins"][:-1])
