@@ -157,7 +157,8 @@ def make_flow(context: int = 5) -> AutoregressiveMixture:
     torch.manual_seed(3)
     flow = AutoregressiveMixture(1, 4, 5, context=context, width=12, components=3)
     flow.loc.copy_(torch.tensor([0.3, 20.0, 0.0, 1.0, 2.0]))
-    flow.scale.copy_(torch.tensor([0.2, 1.5, 0.1, 2.0, 1.0]))
+    flow.root.copy_(torch.diag(torch.tensor([0.2, 1.5, 0.1, 2.0, 1.0])))
+    flow.root[3, 1] = 0.7
     return flow
 
 
@@ -176,7 +177,7 @@ def test_a_density_integrates_to_one_and_looks_only_back():
     flow = make_flow(context=0)
     grid = torch.linspace(-40.0, 40.0, 20001)
     theta = flow.loc.repeat(len(grid), 1).clone()
-    theta[:, 2] = grid * flow.scale[2] + flow.loc[2]
+    theta[:, 2] = grid * flow.root[2, 2] + flow.loc[2]
     density = flow.log_density(theta, flow.described(None)).detach()
     assert torch.trapezoid(density[1].exp(), grid).item() == pytest.approx(1.0, abs=1e-3)
     np.testing.assert_allclose(density[0], density[0, 0], atol=1e-5)

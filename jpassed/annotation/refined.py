@@ -209,16 +209,16 @@ class TaskRefiner:
             self.refinement.proposal.flow, context.to(self.predictor.device),
             self.predictor.requests,
         )  # fmt: skip
-        photometry = [
+        flux, error, observed = (
             torch.from_numpy(np.ascontiguousarray(values[rows][:, self.columns]))
             for values in (
                 task.photometry.flux.astype(np.float32),
                 task.photometry.error.astype(np.float32),
                 task.photometry.observed,
             )
-        ]
+        )
         known = _known_redshift(task.labels, rows)
-        parts = list(self._objects(proposal, photometry, known, rows))
+        parts = list(self._objects(proposal, (flux, error, observed), known, rows))
         theta = torch.cat([p[0] for p in parts])
         log_weight = np.concatenate([p[1] for p in parts])
         smoothed, shape = pareto_smoothed(log_weight)
@@ -251,7 +251,7 @@ class TaskRefiner:
     def _objects(
         self,
         proposal: Proposal,
-        photometry: list[torch.Tensor],
+        photometry: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
         known: tuple[torch.Tensor, torch.Tensor] | None,
         rows: slice,
     ) -> Iterator[tuple[torch.Tensor, NDArray[np.float64]]]:
@@ -265,9 +265,8 @@ class TaskRefiner:
             generator.manual_seed((self._seed + 1_000_003 * (rows.start + i)) % 2**63)
             one = Proposal(proposal.described[:, own], proposal.probability[own], proposal.edges)
             given = None if known is None else (known[0][own], known[1][own])
-            found = self.refiner.refine(
-                one, *(p[own] for p in photometry), self.n, generator, given
-            )
+            flux, error, observed = (p[own] for p in photometry)
+            found = self.refiner.refine(one, flux, error, observed, self.n, generator, given)
             yield found.theta, found.log_weight.numpy()
 
 

@@ -34,6 +34,16 @@ class EmulatorNet(nn.Module):
         Hidden units, besides the labels themselves and a constant.
     """
 
+    loc: Tensor
+    scale: Tensor
+    hidden: Tensor
+    mean_out: Tensor
+    scatter_out: Tensor
+    mean: Tensor
+    basis: Tensor
+    residual: Tensor
+    line_reference: Tensor
+
     def __init__(self, inputs: int, size: int, lines: int, pixels: int, units: int = 512) -> None:
         super().__init__()
         self.size, self.n_lines = size, lines

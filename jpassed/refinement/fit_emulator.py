@@ -177,7 +177,7 @@ def _log_scatter(features: Tensor, residual: Tensor) -> Tensor:
 
 
 def fit_prior(
-    theta: Tensor, *, steps: int = 3000, batch: int = 1024, seed: int = 12, width: int = 64
+    theta: Tensor, *, steps: int = 2000, batch: int = 640, seed: int = 12, width: int = 48
 ) -> AutoregressiveMixture:
     """Fit the density of the core coordinates at given redshift and magnitude.
 
@@ -195,8 +195,7 @@ def fit_prior(
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     prior = AutoregressiveMixture(2, CORE, theta.shape[1], width=width, components=10)
-    prior.loc.copy_(theta.mean(0))
-    prior.scale.copy_(theta.std(0))
+    prior.standardise(theta)
     held = len(theta) // 20
 
     def loss(step: int) -> Tensor:

@@ -127,19 +127,36 @@ class ContextSource:
         chosen = torch.nonzero(noisy[:, self.selection] > limit)[:n, 0]
         return noisy[chosen], error[chosen], observed[chosen], self.theta[rows[chosen]]
 
+    def _layout(self) -> BandLayout:
+        """The survey's bands alone, with GALEX, with another survey's, or those alone."""
+        way = float(self._uniform(1))
+        galex = [i for i, name in enumerate(self.names) if name.startswith("galex")]
+        single = set(self.layout.single.tolist())
+        others = sorted(single - set(galex))
+        chosen: list[int] = []
+        if way > 0.4 or not len(self.layout.patch):
+            chosen = galex
+        if way > 0.85 and others:
+            own = self.names[others[int(self._uniform(1) * len(others))]].partition("_")[0]
+            chosen = galex + [i for i in others if self.names[i].startswith(own)]
+        if not len(self.layout.patch):
+            return self.layout
+        columns = torch.tensor(sorted(chosen), dtype=torch.int64)
+        layout = self.layout.with_single(columns)
+        return layout.without_patch() if way > 0.95 and chosen else layout
+
     @torch.no_grad()
     def encoded(self, n: int) -> Encoded:
         """One batch of contexts: all of the survey's bands in most, a part of them in others."""
         flux, error, observed, theta = self.photometry(n)
-        patch = set(self.layout.patch.tolist())
-        others = [i for i in range(len(self.names)) if i not in patch]
-        single = self.layout
-        if others and float(self._uniform(1)) < 0.4:
-            single = self.layout.with_single(torch.zeros(0, dtype=torch.int64))
+        layout = self._layout()
+        used = torch.zeros(len(self.names), dtype=torch.bool)
+        used[layout.single] = True
+        used[layout.patch[layout.patch >= 0]] = True
         keep_all = 1.0 if float(self._uniform(1)) < 0.65 else 0.1
-        shown = hide_bands(observed, self.layout.pivot, self.generator, keep_all=keep_all)
+        shown = hide_bands(observed & used, layout.pivot, self.generator, keep_all=keep_all)
         context = build_context(
-            flux, error, shown, single, vocabulary=self.vocabulary, scaling=self.scaling
+            flux, error, shown, layout, vocabulary=self.vocabulary, scaling=self.scaling
         )
         with torch.autocast("cpu", torch.bfloat16):
             tokens, bias = self.network.encode(context)
@@ -155,7 +172,7 @@ def fit_proposal(
     kept: int = 48,
     refresh: int = 3,
     seed: int = 13,
-    rate: float = 2e-3,
+    rate: float = 3e-3,
     start: int = 0,
     keep: Callable[[int], None] | None = None,
 ) -> None:
@@ -164,7 +181,7 @@ def fit_proposal(
     Parameters
     ----------
     nets : ProposalNets
-        With `flow.loc` and `flow.scale` set.
+        Standardised, see `AutoregressiveMixture.standardise`.
     source : ContextSource
     steps, batch : int
     kept, refresh : int

@@ -19,8 +19,10 @@ edge of a narrow band within 0.006."""
 class AutoregressiveMixture(nn.Module):
     """Density of coordinates D: each a Gaussian mixture given those before it and a context.
 
-    The coordinates are standardised inside (`loc`, `scale`). A small network for every coordinate
-    (all in one batched product) gives the mixture.
+    A small network for every coordinate (all in one batched product) gives the mixture. Inside,
+    the coordinates are whitened by the Cholesky factor of their covariance, which leaves their
+    order as it is: what one owes to those before it linearly (and many labels nearly are their
+    neighbours) needs no learning.
 
     Parameters
     ----------
@@ -33,6 +35,10 @@ class AutoregressiveMixture(nn.Module):
     width, components : int
         Hidden width and Gaussians of each coordinate's network.
     """
+
+    loc: Tensor
+    root: Tensor
+    mask: Tensor
 
     def __init__(
         self,
@@ -65,15 +71,30 @@ class AutoregressiveMixture(nn.Module):
         start[:, 1] = torch.linspace(-1.5, 1.5, components)
         self.out_bias = nn.Parameter(start.flatten(1))
         self.register_buffer("loc", torch.zeros(size))
-        self.register_buffer("scale", torch.ones(size))
+        self.register_buffer("root", torch.eye(size))
         order = torch.arange(size)[None, :] < torch.arange(first, last)[:, None]
         waves = torch.ones(count, 2 * REDSHIFT_WAVES, dtype=torch.bool)
         mask = torch.cat([order, waves], dim=1).float()[:, :, None]
         self.register_buffer("mask", mask, persistent=False)
 
+    def standardise(self, theta: Tensor) -> None:
+        """Take mean and covariance of coordinates (N, D)."""
+        covariance = torch.cov(theta.double().T)
+        covariance.diagonal().mul_(1.0 + 1e-6)
+        self.get_buffer("loc").copy_(theta.mean(0))
+        self.get_buffer("root").copy_(torch.linalg.cholesky(covariance))
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviation (D,) of each coordinate about the linear prediction from those before:
+        a density in whitened units over it is one in the coordinates' own."""
+        return self.get_buffer("root").diagonal()
+
     def standard(self, theta: Tensor) -> Tensor:
-        """Standardised coordinates."""
-        return (theta - self.get_buffer("loc")) / self.get_buffer("scale")
+        """Whitened coordinates."""
+        centred = theta - self.get_buffer("loc")
+        root = self.get_buffer("root")
+        return torch.linalg.solve_triangular(root, centred.T, upper=False).T
 
     def _waves(self, zeta: Tensor) -> Tensor:
         period = 0.6 * 0.5 ** torch.arange(REDSHIFT_WAVES, device=zeta.device)
@@ -102,7 +123,7 @@ class AutoregressiveMixture(nn.Module):
         )
 
     def log_density(self, theta: Tensor, described: Tensor, rows: Tensor | None = None) -> Tensor:
-        """Log densities (D', N) of each coordinate of theta (N, D), in standardised units.
+        """Log densities (D', N) of each coordinate of theta (N, D), in whitened units.
 
         `described` is (D', B, W) with B = N, or B = 1, or any B with `rows` (N,) naming the
         object of each theta.
@@ -117,20 +138,28 @@ class AutoregressiveMixture(nn.Module):
 
     @torch.no_grad()
     def draw(
-        self, theta: Tensor, described: Tensor, rows: Tensor, generator: torch.Generator
+        self,
+        theta: Tensor,
+        described: Tensor,
+        rows: Tensor,
+        generator: torch.Generator,
+        start: int | None = None,
     ) -> Tensor:
-        """Fill the coordinates from `first` on of theta (N, D) in place.
+        """Fill the coordinates from `first` (or `start`) on of theta (N, D) in place.
 
         Returns
         -------
         Tensor (D', N)
-            Their log densities, in standardised units.
+            Their log densities, in whitened units.
         """
-        loc, scale = self.get_buffer("loc"), self.get_buffer("scale")
+        loc, root = self.get_buffer("loc"), self.get_buffer("root")
         waves = self._waves(theta[:, 0])
-        known = self.standard(theta).clamp(-8.0, 8.0)
+        start = self.first if start is None else start
         size, densities = theta.shape[1], []
-        for i, column in enumerate(range(self.first, self.last)):
+        white = self.standard(theta)  # the first columns do not depend on the later ones
+        known = white.clamp(-8.0, 8.0)
+        for column in range(start, self.last):
+            i = column - self.first
             before = self.from_before[i]
             h = known[:, :column] @ before[:column] + waves @ before[size:]
             h = nn.functional.silu(h + described[i][rows])
@@ -142,8 +171,9 @@ class AutoregressiveMixture(nn.Module):
             noise = torch.randn(len(theta), 1, generator=generator)
             y = mean.gather(1, pick) + log_sigma.gather(1, pick).exp() * noise
             densities.append(self._log_mixture(y[:, 0], log_weight, mean, log_sigma))
-            theta[:, column] = y[:, 0] * scale[column] + loc[column]
+            white[:, column] = y[:, 0]
             known[:, column] = y[:, 0].clamp(-8.0, 8.0)
+            theta[:, column] = white[:, : column + 1] @ root[column, : column + 1] + loc[column]
         return torch.stack(densities)
 
 

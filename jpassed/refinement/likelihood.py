@@ -151,6 +151,12 @@ class Likelihood:
         model, modes, variance = self.predicted.predict(theta)
         own = torch.where(observed, error, 1.0)
         seen = observed.to(model.dtype)
+        # Coordinates far from all galaxies overflow: they have no likelihood.
+        broken = ~torch.isfinite(model + variance).all(1) | ~torch.isfinite(modes).all(2).all(1)
+        if bool(broken.any()):
+            model, modes, variance = (
+                torch.nan_to_num(v, 0.0, 0.0, 0.0) for v in (model, modes, variance)
+            )
         # In units of the errors everything is of order one, whatever the brightness.
         residual = (flux - model) / own * seen
         modes = modes / own[..., None] * seen[..., None]
@@ -158,11 +164,13 @@ class Likelihood:
         scaled = modes / diagonal[..., None]
         inner = modes.transpose(1, 2) @ scaled
         inner.diagonal(dim1=1, dim2=2).add_(1.0)
-        root = torch.linalg.cholesky(inner)
+        root, failed = torch.linalg.cholesky_ex(inner)
+        broken = broken | (failed > 0)
         right = (scaled * residual[..., None]).sum(1)
         white = torch.linalg.solve_triangular(root, right[..., None], upper=False)[..., 0]
         chi2 = (residual.square() / diagonal).sum(-1) - white.square().sum(-1)
         half_log = 0.5 * diagonal.log().sum(-1)
         half_log = half_log + root.diagonal(dim1=1, dim2=2).log().sum(-1)
         count = seen.sum(-1)
-        return -0.5 * chi2 - half_log - 0.5 * count * float(np.log(2 * np.pi)), chi2
+        log_l = -0.5 * chi2 - half_log - 0.5 * count * float(np.log(2 * np.pi))
+        return torch.where(broken, -torch.inf, log_l), chi2

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from jpassed.exceptions import ModelError
 from jpassed.nn.model import SEDModel
-from jpassed.refinement.coordinates import CORE, NAMES, Cosmology
+from jpassed.refinement.coordinates import CORE, NAMES
 from jpassed.refinement.flow import AutoregressiveMixture, ReadOut
+from jpassed.refinement.kernels import Kernels
 from jpassed.refinement.likelihood import Likelihood
 from jpassed.refinement.prior import SkyPrior
 from jpassed.tokens.batch import Context, Requests
 
 __all__ = ["Proposal", "Refined", "Refiner"]
 
-ROWS_AT_ONCE = 16000
+LEAST_ERROR = 1e-5
+"""Of a known ln(1+z): a smaller one is a point."""
+
 DEFENSIVE = 0.05
 """Share of the redshift proposal that is spread over all bins."""
 
@@ -83,7 +87,7 @@ class Proposal:
         if network.redshift_head is None:
             raise ModelError("refinement needs a model with a binned redshift head")
         tokens, bias = network.encode(context)
-        vectors = network.decode(tokens, bias, redshift)
+        vectors = network.decode(tokens, bias, redshift, context)
         probability = network.redshift_head(vectors[:, 0]).double().softmax(-1)
         upper = torch.log1p(torch.tensor(1.2))
         edges = network.redshift_head.edges.double().cpu()
@@ -118,7 +122,7 @@ class Refiner:
         self, flow: AutoregressiveMixture, prior: AutoregressiveMixture, likelihood: Likelihood
     ) -> None:
         self.flow, self.prior, self.likelihood = flow, prior, likelihood
-        self.sky, self.cosmology = SkyPrior(), Cosmology()
+        self.sky = SkyPrior()
 
     @torch.no_grad()
     def refine(
@@ -130,6 +134,7 @@ class Refiner:
         n: int,
         generator: torch.Generator,
         known_zeta: tuple[Tensor, Tensor] | None = None,
+        rounds: int = 2,
     ) -> Refined:
         """Draw n galaxies for each object and weigh them.
 
@@ -144,76 +149,125 @@ class Refiner:
         generator : torch.Generator
         known_zeta : tuple of Tensor (N,), optional
             ln(1+z) and its error where redshift is measured otherwise; NaN where it is not.
+        rounds : int
+            Rounds that draw around the best draws so far; the n draws are shared among these and
+            the network's proposal. All draws are weighed against the mixture of all proposals
+            (Owen & Zhou 2000, J. Am. Stat. Assoc. 95, 135).
         """
-        parts: list[tuple[Tensor, ...]] = []
-        step = max(1, ROWS_AT_ONCE // n)
-        for start in range(0, len(flux), step):
-            own = slice(start, start + step)
-            known = None if known_zeta is None else (known_zeta[0][own], known_zeta[1][own])
-            parts.append(self._some(proposal, own, flux, error, observed, n, generator, known))
-        return Refined(*(torch.cat(p) for p in zip(*parts, strict=True)))
+        parts = []
+        for i in range(len(flux)):
+            own = slice(i, i + 1)
+            known = None
+            if known_zeta is not None and bool(torch.isfinite(known_zeta[0][i])):
+                known = (float(known_zeta[0][i]), max(float(known_zeta[1][i]), LEAST_ERROR))
+            one = _Object(
+                self, proposal.described[:, own], proposal.probability[i], proposal.edges,
+                (flux[own], error[own], observed[own]), known, generator,
+            )  # fmt: skip
+            parts.append(one.run(n, rounds))
+        return Refined(*(torch.stack(p) for p in zip(*parts, strict=True)))
 
-    def _redshifts(
-        self,
-        proposal: Proposal,
-        own: slice,
-        n: int,
-        generator: torch.Generator,
-        known: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Draws of ln(1+z), their log density, and the log likelihood of a known redshift."""
-        probability = proposal.probability[own]
-        cumulative = probability.cumsum(1)
-        count = len(probability)
-        # One draw from each of n equal shares of the probability.
-        u = torch.rand(count, n, generator=generator, dtype=torch.float64)
-        u = (torch.arange(n) + u) / n * cumulative[:, -1:]
-        bins = torch.searchsorted(cumulative, u).clamp(max=probability.shape[1] - 1)
-        width = proposal.edges.diff()
-        place = torch.rand(count, n, generator=generator, dtype=torch.float64)
-        zeta = proposal.edges[bins] + place * width[bins]
-        log_q = (probability.gather(1, bins) / width[bins]).log()
-        log_known = torch.zeros_like(log_q)
-        if known is not None:
-            value, sigma = known[0].double()[:, None], known[1].double()[:, None].clamp(min=1e-5)
-            given = torch.isfinite(value)
-            value, sigma = torch.where(given, value, 0.0), torch.where(given, sigma, 1.0)
-            deviate = torch.randn(count, n, generator=generator, dtype=torch.float64)
-            zeta = torch.where(given, (value + sigma * deviate).clamp(min=1e-4), zeta)
-            density = -0.5 * ((zeta - value) / sigma).square() - sigma.log()
-            log_q = torch.where(given, density, log_q)
-            log_known = torch.where(given, density, log_known)
-        return zeta, log_q, log_known
 
-    def _some(
+class _Object:
+    """The draws of one object."""
+
+    def __init__(
         self,
-        proposal: Proposal,
-        own: slice,
-        flux: Tensor,
-        error: Tensor,
-        observed: Tensor,
-        n: int,
+        refiner: Refiner,
+        described: Tensor,
+        probability: Tensor,
+        edges: Tensor,
+        photometry: tuple[Tensor, Tensor, Tensor],
+        known: tuple[float, float] | None,
         generator: torch.Generator,
-        known: tuple[Tensor, Tensor] | None,
-    ) -> tuple[Tensor, ...]:
-        zeta, log_q, log_known = self._redshifts(proposal, own, n, generator, known)
-        count = len(zeta)
-        rows = torch.arange(count).repeat_interleave(n)
-        theta = torch.zeros(count * n, len(NAMES))
-        theta[:, 0] = zeta.flatten().float()
-        drawn = self.flow.draw(theta, proposal.described[:, own], rows, generator)
-        core = CORE - self.flow.first
-        scale = self.flow.get_buffer("scale")[self.flow.first : CORE].log().sum()
-        log_q = log_q + (drawn[:core].double().sum(0) - scale).reshape(count, n)
-        log_p = self.prior.log_density(theta, self.prior.described(None)).double().sum(0)
-        log_p = log_p - self.prior.get_buffer("scale")[self.prior.first : CORE].log().sum()
-        log_p = (log_p + self.sky.log_density(theta[:, 0], theta[:, 1])).reshape(count, n)
-        log_l, chi2 = self.likelihood(
-            theta, flux[own][rows], error[own][rows], observed[own][rows]
-        )
-        log_l = log_l.double().reshape(count, n) + log_known
-        log_l = torch.nan_to_num(log_l, nan=-torch.inf)
-        weight = torch.nan_to_num(log_l + log_p - log_q, nan=-torch.inf)
-        return (
-            theta.reshape(count, n, -1), weight, log_p, log_l, log_q, chi2.reshape(count, n)
-        )  # fmt: skip
+    ) -> None:
+        self.refiner, self.described, self.edges = refiner, described, edges
+        self.photometry, self.known, self.generator = photometry, known, generator
+        self.probability = probability
+        self.log_bin = (probability / edges.diff()).log()
+        self._kernels: list[Kernels] = []
+
+    def run(self, n: int, rounds: int) -> tuple[Tensor, ...]:
+        """n draws: coordinates, log weight and its parts, chi2."""
+        share = n // (rounds + 1)
+        theta = self._from_network(n - rounds * share)
+        log_p, log_l, chi2 = self._target(theta)
+        log_q = self._network_density(theta)[None]
+        counts = [len(theta)]
+        total = log_q[0]
+        for _ in range(rounds):
+            kernels = Kernels.around(theta[:, :CORE], log_p + log_l - total, self._scale())
+            new = torch.zeros(share, len(NAMES))
+            new[:, :CORE] = kernels.draw(share, self.generator)
+            flow = self.refiner.flow
+            rows = torch.zeros(share, dtype=torch.int64)
+            flow.draw(new, self.described, rows, self.generator, start=CORE)
+            p, likelihood, chi = self._target(new)
+            theta, chi2 = torch.cat([theta, new]), torch.cat([chi2, chi])
+            log_p, log_l = torch.cat([log_p, p]), torch.cat([log_l, likelihood])
+            old = torch.cat([log_q, self._again(new, log_q)], dim=1)
+            self._kernels.append(kernels)
+            log_q = torch.cat([old, kernels.log_density(theta[:, :CORE])[None]])
+            counts.append(share)
+            mix = torch.tensor(counts, dtype=torch.float64).log()[:, None]
+            total = torch.logsumexp(log_q + mix, dim=0) - float(np.log(len(theta)))
+        weight = torch.nan_to_num(log_p + log_l - total, nan=-torch.inf)
+        return theta, weight, log_p, log_l, total, chi2
+
+    def _scale(self) -> Tensor:
+        return self.refiner.prior.scale[:CORE]
+
+    def _again(self, new: Tensor, log_q: Tensor) -> Tensor:
+        """Densities of new draws under all proposals so far."""
+        rows = [self._network_density(new)]
+        rows += [kernels.log_density(new[:, :CORE]) for kernels in self._kernels]
+        return torch.stack(rows)
+
+    def _from_network(self, n: int) -> Tensor:
+        theta = torch.zeros(n, len(NAMES))
+        if self.known is not None:
+            deviate = torch.randn(n, generator=self.generator)
+            theta[:, 0] = (self.known[0] + self.known[1] * deviate).clamp(min=1e-4)
+        else:
+            cumulative = self.probability.cumsum(0)
+            # One draw from each of n equal shares of the probability.
+            u = torch.rand(n, generator=self.generator, dtype=torch.float64)
+            u = (torch.arange(n) + u) / n * cumulative[-1]
+            bins = torch.searchsorted(cumulative, u).clamp(max=len(cumulative) - 1)
+            place = torch.rand(n, generator=self.generator, dtype=torch.float64)
+            theta[:, 0] = (self.edges[bins] + place * self.edges.diff()[bins]).float()
+        rows = torch.zeros(n, dtype=torch.int64)
+        self.refiner.flow.draw(theta, self.described, rows, self.generator)
+        return theta
+
+    def _log_known(self, zeta: Tensor) -> Tensor:
+        if self.known is None:
+            return torch.zeros_like(zeta, dtype=torch.float64)
+        value, sigma = self.known
+        deviate = (zeta.double() - value) / sigma
+        return -0.5 * deviate.square() - float(np.log(sigma * np.sqrt(2 * np.pi)))
+
+    def _network_density(self, theta: Tensor) -> Tensor:
+        """ln of the network's proposal in the core coordinates (n,), float64."""
+        flow, core = self.refiner.flow, CORE - self.refiner.flow.first
+        rows = torch.zeros(len(theta), dtype=torch.int64)
+        density = flow.log_density(theta, self.described, rows)[:core].double().sum(0)
+        density = density - flow.scale[flow.first : CORE].log().sum()
+        if self.known is not None:
+            return density + self._log_known(theta[:, 0])
+        zeta = theta[:, 0].double()
+        index = torch.bucketize(zeta, self.edges) - 1
+        inside = (index >= 0) & (index < len(self.log_bin))
+        own = self.log_bin[index.clamp(0, len(self.log_bin) - 1)]
+        return density + torch.where(inside, own, -torch.inf)
+
+    def _target(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """ln prior, ln likelihood (float64), chi2."""
+        prior, sky = self.refiner.prior, self.refiner.sky
+        log_p = prior.log_density(theta, prior.described(None)).double().sum(0)
+        log_p = log_p - prior.scale[prior.first : CORE].log().sum()
+        log_p = log_p + sky.log_density(theta[:, 0], theta[:, 1])
+        flux, error, observed = (v.expand(len(theta), -1) for v in self.photometry)
+        log_l, chi2 = self.refiner.likelihood(theta, flux, error, observed)
+        log_l = log_l.double() + self._log_known(theta[:, 0])
+        return log_p, torch.nan_to_num(log_l, nan=-torch.inf), chi2

@@ -56,7 +56,8 @@ def write_refinement(folder: str | os.PathLike[str], parts: Refinement) -> Path:
     """Write a refinement beside its network, each file as a whole or not at all.
 
     The proposal and the prior are kept in half precision, the emulator's numbers in single
-    precision where they are read out of a least-squares fit, whose terms cancel.
+    precision where they are read out of a least-squares fit, whose terms cancel, as are the means
+    and covariances of coordinates.
 
     Raises
     ------
@@ -69,6 +70,7 @@ def write_refinement(folder: str | os.PathLike[str], parts: Refinement) -> Path:
     for name, module in _modules(parts).items():
         for key, value in module.state_dict().items():
             half = value.is_floating_point() and name != "emulator"
+            half = half and not key.endswith(("loc", "root"))
             state[f"{name}.{key}"] = (value.half() if half else value).contiguous()
     blob = save(state)
     card = {
