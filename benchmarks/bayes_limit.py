@@ -1,7 +1,8 @@
 """The information limit: posteriors by the simulator itself, and a model against them.
 
     PYTHONPATH=. python benchmarks/bayes_limit.py FOLDER --cache FILE [--n N] [--half N]
-        [--sandwich N] [--model default] [--compare-only] [-o X.json]
+        [--sandwich N] [--model default] [--compare-only] [--docs docs/limit.md]
+        [-o X.json]
 
 FOLDER is the shared data. The limit is the posterior under the package's own simulator, priors
 (natural, ``balance=0``) and noise (``minijpas-v1`` with GALEX AIS), computed by importance
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--model", default="default", help="name or path")
     parser.add_argument("--compare-only", action="store_true")
     parser.add_argument("--limit-only", action="store_true")
+    parser.add_argument("--docs", type=Path, default=None, help="page whose tables to renew")
     parser.add_argument("-o", "--output", type=Path, default=None)
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -49,9 +51,12 @@ def main() -> None:
         fill(options)
     if not options.limit_only:
         from limit_compare import compare, text
+        from limit_report import update
 
         result = compare(load(options.cache), options.model)
         print(text(result))
+        if options.docs:
+            update(options.docs, result)
         if options.output:
             options.output.write_text(json.dumps(result, indent=1) + "\n")
 
