@@ -264,7 +264,7 @@ def pareto_k(log_weight: Tensor) -> float:
     k = np.mean(np.log1p(-grid[:, None] * x[None, :]), axis=1)
     with np.errstate(all="ignore"):
         log = n * (np.log(-grid / k) - k - 1.0)
-    weight = 1.0 / np.exp(log[None, :] - log[:, None]).sum(axis=1)
+        weight = 1.0 / np.exp(log[None, :] - log[:, None]).sum(axis=1)
     best = float(np.nansum(grid * weight) / np.nansum(weight))
     shape = float(np.mean(np.log1p(-best * x)))
     return (n * shape + 5.0) / (n + 10.0)
