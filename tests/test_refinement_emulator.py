@@ -160,7 +160,7 @@ def test_kernels_have_the_moments_of_the_draws_and_a_density():
     generator = torch.Generator().manual_seed(2)
     root = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.3, 0.0], [0.0, 0.1, 2.0]])
     draws = torch.randn(4000, 3, generator=generator) @ root.T + torch.tensor([1.0, 2.0, 3.0])
-    kernels = Kernels.around(draws, torch.zeros(4000), torch.tensor([1.0, 0.5, 2.0]))
+    kernels = Kernels.around(draws, torch.zeros(4000))
     new = kernels.draw(4000, generator)
     np.testing.assert_allclose(new.mean(0), draws.mean(0), atol=0.35)
     np.testing.assert_allclose(np.cov(new.T), np.cov(draws.T), atol=0.6, rtol=0.25)
@@ -175,5 +175,5 @@ def test_kernels_widen_where_one_draw_has_all_the_weight():
     draws = torch.randn(500, 18, generator=generator)
     log_weight = torch.zeros(500)
     log_weight[7] = 300.0
-    kernels = Kernels.around(draws, log_weight, torch.ones(18))
+    kernels = Kernels.around(draws, log_weight)
     assert kernels.draw(400, generator).std(0).min() > 0.1

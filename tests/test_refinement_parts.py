@@ -225,3 +225,22 @@ def test_core_coordinates_hold_all_that_the_spectrum_needs():
     assert {n for n in NAMES[:CORE] if n.startswith("ew_")} == {
         f"ew_{k}" for k in ("halpha", "oiii", "oii", "hbeta", "nii", "sii")
     }
+
+
+def test_galaxies_stand_where_their_normal_numbers_stand():
+    """The map from normal numbers keeps their order, and the density of what it gives is stated."""
+    flow = make_flow(context=0)
+    theta = flow.loc.repeat(401, 1).clone()
+    normal = torch.zeros(401, 3)
+    normal[:, 0] = torch.linspace(-3.5, 3.5, 401)
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.zeros(401, dtype=torch.int64)
+    density = flow.draw(theta, flow.described(None), rows, generator, normal=normal)[0].detach()
+    y = flow.standard(theta)[:, 1].detach()
+    assert (y.diff() > 0).all()
+    # p(y) dy = N(u) du
+    slope = y.diff() / normal[:, 0].diff()
+    middle = 0.5 * (normal[1:, 0] + normal[:-1, 0])
+    expected = torch.exp(-0.5 * middle**2) / np.sqrt(2 * np.pi)
+    found = torch.exp(0.5 * (density[1:] + density[:-1])) * slope
+    np.testing.assert_allclose(found, expected, rtol=0.05, atol=1e-4)

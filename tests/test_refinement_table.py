@@ -92,7 +92,7 @@ def test_rows_do_not_depend_on_batches_or_each_other(refined, folder, table):
         table[:3], model=str(folder), outputs="z,logmstar,flux:J0400", refine=120, batch_size=2
     )
     for name in ("jp_z", "jp_logmstar_err", "jp_refine_efficiency"):
-        np.testing.assert_allclose(numbers(again[name]), numbers(refined[name])[:3], rtol=2e-3)
+        np.testing.assert_allclose(numbers(again[name]), numbers(refined[name])[:3], rtol=2e-2)
 
 
 def test_joint_samples_and_derived_quantities_come_from_refined_draws(folder, table):

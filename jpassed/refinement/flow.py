@@ -11,6 +11,8 @@ __all__ = ["AutoregressiveMixture", "ReadOut"]
 
 LOG_2PI = math.log(2.0 * math.pi)
 LOG_SIGMA_FLOOR = -5.5
+HALVINGS, NEWTON_STEPS = 16, 4
+LARGEST_NORMAL = 5.0
 REDSHIFT_WAVES = 6
 """Sines and cosines of redshift, from a period of 0.6 in ln(1+z) down to 0.02: a line crosses the
 edge of a narrow band within 0.006."""
@@ -144,8 +146,12 @@ class AutoregressiveMixture(nn.Module):
         rows: Tensor,
         generator: torch.Generator,
         start: int | None = None,
+        normal: Tensor | None = None,
     ) -> Tensor:
         """Fill the coordinates from `first` (or `start`) on of theta (N, D) in place.
+
+        With `normal` (N, C) the first C of them are not drawn: they stand where each standard
+        normal number stands in its distribution.
 
         Returns
         -------
@@ -165,16 +171,47 @@ class AutoregressiveMixture(nn.Module):
             h = nn.functional.silu(h + described[i][rows])
             h = h + nn.functional.silu(h @ self.hidden[i] + self.hidden_bias[i])
             log_weight, mean, log_sigma = self._mixture(h @ self.out[i] + self.out_bias[i])
-            u = torch.rand(len(theta), 1, generator=generator)
-            pick = (log_weight.exp().cumsum(-1) < u).sum(-1, keepdim=True)
-            pick = pick.clamp(max=self.components - 1)
-            noise = torch.randn(len(theta), 1, generator=generator)
-            y = mean.gather(1, pick) + log_sigma.gather(1, pick).exp() * noise
-            densities.append(self._log_mixture(y[:, 0], log_weight, mean, log_sigma))
-            white[:, column] = y[:, 0]
-            known[:, column] = y[:, 0].clamp(-8.0, 8.0)
+            if normal is not None and column - start < normal.shape[1]:
+                y = mixture_quantile(normal[:, column - start], log_weight, mean, log_sigma)
+            else:
+                u = torch.rand(len(theta), 1, generator=generator)
+                pick = (log_weight.exp().cumsum(-1) < u).sum(-1, keepdim=True)
+                pick = pick.clamp(max=self.components - 1)
+                noise = torch.randn(len(theta), 1, generator=generator)
+                y = (mean.gather(1, pick) + log_sigma.gather(1, pick).exp() * noise)[:, 0]
+            densities.append(self._log_mixture(y, log_weight, mean, log_sigma))
+            white[:, column] = y
+            known[:, column] = y.clamp(-8.0, 8.0)
             theta[:, column] = white[:, : column + 1] @ root[column, : column + 1] + loc[column]
         return torch.stack(densities)
+
+
+def mixture_quantile(
+    normal: Tensor, log_weight: Tensor, mean: Tensor, log_sigma: Tensor
+) -> Tensor:
+    """Where standard normal numbers (N,) stand in Gaussian mixtures (N, K): (N,).
+
+    ``F^-1(Phi(u))`` by halving an interval, then by Newton steps.
+    """
+    u = normal.clamp(-LARGEST_NORMAL, LARGEST_NORMAL)[:, None]
+    weight, sigma = log_weight.softmax(-1), log_sigma.exp()
+    low = (mean - 7.0 * sigma).amin(1, keepdim=True)
+    high = (mean + 7.0 * sigma).amax(1, keepdim=True)
+    level = torch.special.ndtr(u)
+    for _ in range(HALVINGS):
+        y = 0.5 * (low + high)
+        below = (weight * torch.special.ndtr((y - mean) / sigma)).sum(1, keepdim=True) < level
+        low, high = torch.where(below, y, low), torch.where(below, high, y)
+    y, mean, sigma = 0.5 * (low + high).double(), mean.double(), sigma.double()
+    weight, level = log_weight.double().softmax(-1), torch.special.ndtr(u.double())
+    reach = 2.0 * (high - low).double()
+    for _ in range(NEWTON_STEPS):
+        deviate = (y - mean) / sigma
+        above = (weight * torch.special.ndtr(deviate)).sum(1, keepdim=True) - level
+        slope = (weight / sigma * torch.exp(-0.5 * deviate.square())).sum(1, keepdim=True)
+        step = above * math.sqrt(2.0 * math.pi) / slope.clamp(min=1e-30)
+        y = y - torch.maximum(torch.minimum(step, reach), -reach)
+    return y[:, 0].to(normal.dtype)
 
 
 class ReadOut(nn.Module):

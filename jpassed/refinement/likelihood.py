@@ -134,6 +134,34 @@ class Likelihood:
         self.zero_point = zero_point * MAGNITUDE
 
     @torch.no_grad()
+    def residuals(
+        self, theta: Tensor, flux: Tensor, error: Tensor, observed: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Bandfluxes predicted less measured, in units of the errors, for one object.
+
+        Parameters
+        ----------
+        theta : Tensor (N, D)
+        flux, error, observed : Tensor (1, B)
+
+        Returns
+        -------
+        residual : Tensor (N, b)
+            Of the observed bands, float64.
+        covariance : Tensor (b, b)
+            Of errors, zero points and emulator, its mean over the N coordinates.
+        """
+        seen = observed[0]
+        model, modes, variance = self.predicted.predict(theta)
+        own = error[0, seen]
+        model, modes = model[:, seen] / own, modes[:, seen] / own[:, None]
+        variance = variance[:, seen]
+        diagonal = (variance / own.square() + (self.zero_point[seen] * model).square()).mean(0)
+        covariance = torch.einsum("nbk,nck->bc", modes, modes).double() / len(theta)
+        covariance.diagonal().add_(1.0 + diagonal.double())
+        return (model - flux[0, seen] / own).double(), covariance
+
+    @torch.no_grad()
     def __call__(
         self, theta: Tensor, flux: Tensor, error: Tensor, observed: Tensor
     ) -> tuple[Tensor, Tensor]:
