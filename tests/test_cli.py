@@ -198,6 +198,7 @@ def test_annotate_defaults(run, library, catalogue):
                 "device": "auto",
                 "batch_size": None,
                 "samples": 0,
+                "refine": 0,
                 "joint": True,
                 "pdf": False,
                 "replace_columns": False,
@@ -215,7 +216,7 @@ def test_annotate_options(run, library, catalogue, tmp_path):
         *("annotate", path, "-o", out, "--outputs", "z,flux:J0660", "--outputs", "logmstar"),
         *("--context", "z=z_spec", "--context", "logmstar=mass,mass_err", "--survey", "minijpas"),
         *("--model", "mine.safetensors", "--device", "cuda:1", "--batch-size", "64", "--pdf"),
-        *("--samples", "5", "--independent", "--replace-columns", "--overwrite"),
+        *("--samples", "5", "--refine", "2000", "--independent", "--replace-columns", "--overwrite"),
     )
     assert shown.exit_code == 0, shown.stderr
     assert written == [(["out"], out, True)]
@@ -227,6 +228,7 @@ def test_annotate_options(run, library, catalogue, tmp_path):
         "device": "cuda:1",
         "batch_size": 64,
         "samples": 5,
+        "refine": 2000,
         "joint": False,
         "pdf": True,
         "replace_columns": True,

@@ -78,6 +78,8 @@ class RefinedBatch:
         ln of the probability density of the photometry in units of its errors.
     pareto_k : ndarray (N,)
         Shape of the tail of the weights: above 0.7 they are not to be trusted.
+    redshift_known : bool
+        Whether a redshift is in the context of any row.
     """
 
     draws: dict[str, NDArray[np.float64]]
@@ -85,6 +87,7 @@ class RefinedBatch:
     effective: NDArray[np.float64]
     log_evidence: NDArray[np.float64]
     pareto_k: NDArray[np.float64]
+    redshift_known: bool = False
 
     @property
     def efficiency(self) -> NDArray[np.float64]:
@@ -110,7 +113,9 @@ class RefinedBatch:
 
     def instead_of(self, posterior: Posterior) -> Posterior:
         """A network's posterior with all refined quantities in their place."""
-        names = [name for name in posterior.names if name in self.draws]
+        # A known redshift is what the draws are about; what is asked of it is the photometric one.
+        left = {"z"} if self.redshift_known else set()
+        names = [name for name in posterior.names if name in self.draws and name not in left]
         own = {name: posterior[name] for name in posterior.names}
         if names:
             refined = self.posterior(names)
@@ -231,7 +236,7 @@ class TaskRefiner:
         labels = from_coordinates(theta, Cosmology())
         found = RefinedBatch(
             {q: v.double().numpy() for q, v in labels.items() if q != "mag"},
-            weight, effective, log_evidence(log_weight), shape,
+            weight, effective, log_evidence(log_weight), shape, "z" in task.labels,
         )  # fmt: skip
         self._rows[:, rows] = found.efficiency, found.log_evidence, found.pareto_k
         return found

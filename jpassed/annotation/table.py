@@ -137,7 +137,8 @@ def annotate(
     if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 0:
         raise InputError(f"samples: expected 0 or a positive whole number, got {samples!r}")
     existing = written_before(table.colnames, wanted)
-    existing += [name for name in table.colnames if refine and name.lower() in ROW_COLUMNS]
+    if refine or replace_columns:
+        existing += [name for name in table.colnames if name.lower() in ROW_COLUMNS]
     if existing and not replace_columns:
         raise InputError(
             f"the table already has {', '.join(existing[:5])}"

@@ -52,6 +52,12 @@ def marginal(
     # Square-root law of Abramson (1982, Ann. Stat. 10, 1217): nearest neighbours alone make tails
     # too wide.
     width = np.sqrt(width * np.median(width, axis=1, keepdims=True))
+    # Centres drawn in by as much as the kernels add: the spread of all stays that of the draws.
+    mean = centre.mean(axis=1, keepdims=True)
+    spread = ((centre - mean) ** 2).mean(axis=1, keepdims=True)
+    added = (width**2).mean(axis=1, keepdims=True)
+    share = np.clip(1.0 - added / np.maximum(spread, 1e-300), 0.0, 1.0)
+    centre = mean + np.sqrt(share) * (centre - mean)
     least = LEAST_WIDTH.get(kind.scale, 1e-3)
     return GaussianMixture(
         np.full(centre.shape, 1.0 / KERNELS), centre, np.maximum(width, least), transform,
