@@ -12,12 +12,16 @@ from jpassed.exceptions import ModelError
 from jpassed.nn.model import SEDModel
 from jpassed.refinement.coordinates import CORE, NAMES
 from jpassed.refinement.flow import AutoregressiveMixture, ReadOut
+from jpassed.refinement.importance import effective_number
 from jpassed.refinement.kernels import INFLATIONS, Kernels, kalman_step
 from jpassed.refinement.likelihood import Likelihood
 from jpassed.refinement.prior import SkyPrior
 from jpassed.tokens.batch import Context, Requests
 
 __all__ = ["Proposal", "Refined", "Refiner"]
+
+GOOD_SHARE = 0.025
+"""Effective share of the network's draws from which on nothing else is needed."""
 
 ENSEMBLE = 300
 """Draws that are moved towards the data."""
@@ -198,6 +202,17 @@ class _Object:
         u = self._normal(n - rounds * share)
         theta, log_flow = self._galaxies(u)
         log_p, log_l, chi2 = self._target(theta)
+        first = torch.nan_to_num(log_p + log_l - log_flow, nan=-torch.inf)[None]
+        if rounds and effective_number(first.numpy())[0] >= GOOD_SHARE * len(u):
+            more = self._normal(n - len(u))
+            others, flow = self._galaxies(more)
+            parts = self._target(others)
+            u, theta = torch.cat([u, more]), torch.cat([theta, others])
+            log_flow = torch.cat([log_flow, flow])
+            log_p, log_l, chi2 = (
+                torch.cat(pair) for pair in zip((log_p, log_l, chi2), parts, strict=True)
+            )
+            rounds = 0
         log_q = _standard_normal(u)[None]
         counts = [len(u)]
         total = log_q[0]
