@@ -216,7 +216,8 @@ def test_annotate_options(run, library, catalogue, tmp_path):
         *("annotate", path, "-o", out, "--outputs", "z,flux:J0660", "--outputs", "logmstar"),
         *("--context", "z=z_spec", "--context", "logmstar=mass,mass_err", "--survey", "minijpas"),
         *("--model", "mine.safetensors", "--device", "cuda:1", "--batch-size", "64", "--pdf"),
-        *("--samples", "5", "--refine", "2000", "--independent", "--replace-columns", "--overwrite"),
+        *("--samples", "5", "--refine", "2000", "--independent"),
+        *("--replace-columns", "--overwrite"),
     )
     assert shown.exit_code == 0, shown.stderr
     assert written == [(["out"], out, True)]

@@ -90,8 +90,8 @@ def annotate(
     refine : int
         Draws for each object whose weights by the likelihood of its photometry and by the prior
         refine its posterior; 0 for the network's own posterior, 2000 is a good number. It takes
-        a quarter of a second an object. Bandfluxes are not refined. The context may hold a redshift, but no
-        other label.
+        a quarter of a second an object. Bandfluxes are not refined. The context may hold a
+        redshift, but no other label.
     replace_columns : bool
         Allow to replace columns that the table already has.
     seed : int or None
