@@ -43,7 +43,7 @@ HELD_OUT = 777_001
 
 
 def settings(name: str, table: dict[str, Any], default: Path) -> tuple[TrainingConfig, dict]:
-    """A variant's configuration and its `method`: default.yaml, the baseline, the variant."""
+    """A variant's configuration and its `method`: bakeoff_base.yaml, the baseline, the variant."""
     merged = yaml.safe_load(default.read_text("utf-8"))
     variant = table["variants"][name]
     continued = [table["continued"]] if variant.get("start") else []
@@ -213,9 +213,8 @@ def train(
 
 def run(name: str, table: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train and judge one variant."""
-    import jpassed
 
-    default = Path(jpassed.__file__).parent / "training" / "configs" / "default.yaml"
+    default = Path(__file__).parent / "bakeoff_base.yaml"
     config, method = settings(name, table, default)
     torch.set_num_threads(1)
     if options.pool:

@@ -37,7 +37,7 @@ def table(bakeoff):
 
 
 def default_config(project_root):
-    return project_root / "jpassed" / "training" / "configs" / "default.yaml"
+    return project_root / "benchmarks" / "bakeoff_base.yaml"
 
 
 def test_every_variant_is_a_valid_setting_with_a_prediction(bakeoff, table, project_root):
