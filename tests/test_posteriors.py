@@ -318,7 +318,7 @@ def test_transforms_agree_with_the_vocabulary():
         (lambda: mixture().quantile(1.0), r"\(0, 1\)"),
         (lambda: mixture().cdf(np.zeros(3)), r"\(1, points\)"),
         (lambda: mixture().cdf(np.zeros((3, 2))), "points"),
-        (lambda: mixture().sample(0), "at least 1"),
+        (lambda: mixture().sample(0), "a whole number from 1 on"),
         (lambda: mixture().broadened(0.0, -1.0), "negative"),
     ],
 )

@@ -106,6 +106,18 @@ def test_joint_samples_and_derived_quantities_come_from_refined_draws(folder, ta
     assert "jp_lineflux_halpha" in found.colnames
 
 
+def test_lines_outside_the_bands_have_no_refined_draws(folder, table):
+    far = table.copy()
+    far["z_spec"] = np.full(len(table), 0.9)  # Halpha at 12,470 A
+    found = annotate(
+        far, model=folder, outputs=["lineflux_halpha", "lineflux_oii"], context={"z": "z_spec"},
+        refine=128,
+    )  # fmt: skip
+    assert np.all(found["jp_lineflux_halpha"].mask)
+    assert (numbers(found["jp_lineflux_halpha_defined"]) == 0).all()
+    assert (numbers(found["jp_lineflux_oii_defined"]) > 0).any()
+
+
 def test_a_known_redshift_is_kept(folder, table):
     found = annotate(
         table, model=str(folder), outputs="logmstar", refine=120, context={"z": "z_spec"}

@@ -60,6 +60,9 @@ def chain(names: Iterable[str], order: Sequence[str] | None = None) -> tuple[str
         if name not in wanted:
             raise UnknownNameError("quantity in the order", name, wanted)
     default = [*_relations()["order"], *load_vocabulary().scalars]
+    for name in wanted:
+        if split_quantity(name)[0] != BANDFLUX and name not in default:
+            raise UnknownNameError("quantity", name, load_vocabulary().scalars)
 
     def rank(name: str) -> tuple[int, int]:
         if split_quantity(name)[0] == BANDFLUX:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from jpassed.annotation.derived import derive, is_derived, needed
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.output import PREFIX
+from jpassed.annotation.targets import LINE_LIMITS, line_out_of_range
 from jpassed.annotation.task import Task
 from jpassed.exceptions import InputError
 from jpassed.filters import find_band, known_bands
@@ -145,6 +146,9 @@ class RefinedBatch:
         )
         pick = np.stack([np.random.default_rng(len(p)).permutation(p) for p in pick])
         values = {q: np.take_along_axis(self.draws[q], pick, axis=1) for q in kinds}
+        z = np.take_along_axis(self.draws["z"], pick, axis=1)
+        for q in set(kinds) & set(LINE_LIMITS):
+            values[q] = np.where(line_out_of_range(q, z), np.nan, values[q])
         units = {q: vocabulary[q].unit for q in kinds}
         drawn = JointSamples(values, units, drawn=tuple(kinds))
         return derive(drawn, [name for name in names if is_derived(name)]).select(names)

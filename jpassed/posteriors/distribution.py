@@ -208,8 +208,8 @@ class Distribution(ABC):
         A generator gives one number per draw, object by object: the draws of objects do not
         depend on how they are split into batches.
         """
-        if n < 1:
-            raise InputError(f"the number of samples must be at least 1, got {n}")
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise InputError(f"the number of samples must be a whole number from 1 on, got {n!r}")
         # Within (0, 1): a draw of exactly 0 would be -inf for distributions without end.
         uniform = np.random.default_rng(rng).uniform(np.finfo(float).eps, 1.0, (len(self), n))
         return self._drawn(uniform)

@@ -235,7 +235,7 @@ class Posterior:
                 )
             return self[name].sample(n, rng)
         source = self._source()
-        count = n if name is None else int(name)
+        count = n if name is None else name
         chosen = self.names if names is None else tuple(names)
         return source.sample(
             count, chosen, order=order, rng=rng, redshifts=redshifts, progress=progress
