@@ -1,6 +1,6 @@
 """Every form of head on the same frozen vectors: which posterior is worth its cost.
 
-    python benchmarks/heads.py ../shared/data /tmp/heads --model default -o heads.json
+    python benchmarks/heads.py ../shared/data CACHE --model default -o heads.json
 
 Each head (a residual block that all requests share, then one linear layer a kind) is trained from
 scratch on the vectors of `request_vectors.py` for the same CPU seconds. On objects that no head has

@@ -1,6 +1,6 @@
 """What the width of the redshift bins costs: log score by bin width, softening and interpolation.
 
-    python benchmarks/redshift_bins.py ../shared/data /tmp/heads --model default -o bins.json
+    python benchmarks/redshift_bins.py ../shared/data CACHE --model default -o bins.json
 
 First the arithmetic: a Gaussian of sigma in ln(1+z) told by bins of width b that were trained on a
 target softened by s. Then heads on frozen vectors of `request_vectors.py`: the embedded head's rows

@@ -1,6 +1,6 @@
 """What the decoder hands to the heads: vectors of requests for simulated galaxies, on disk.
 
-    python benchmarks/request_vectors.py ../shared/data /tmp/heads --model default
+    python benchmarks/request_vectors.py ../shared/data CACHE --model default
 
 Galaxies as in training (flat in magnitude, at a given magnitude the declared prior), the bands of
 J-PAS and GALEX, fresh ``minijpas-v1`` noise on every draw, all bands given, no labels. One float16
