@@ -98,7 +98,7 @@ def decode(
     context = build_context(
         seen.flux, seen.error, seen.observed, setup.layout, vocabulary=vocabulary, scaling=scaling
     )
-    vectors = network.decode(*network.encode(context), requests, context)
+    vectors = network.decode(network.encode(context), requests, context)
     scaled, _ = scaling.to_scaled(seen.labels)
     scale, _ = flux_scale(seen.flux, seen.error, seen.observed)
     bands, _ = flux_to_scaled(seen.target, scale)
@@ -134,7 +134,7 @@ def write(folder: Path, cache: Path, model: str, galaxies: int, draws: int, test
         print(f"{part}: {count} galaxies, {time.perf_counter() - began:.0f} s", flush=True)
         band = setup.layout.bands.index("rSDSS")
         generator = torch.Generator().manual_seed(seed)
-        width = network.config.width
+        width = network.config.head_width
         shape = (len(REQUESTS), n, width)
         x = np.lib.format.open_memmap(
             cache / f"{part}_x.npy", mode="w+", dtype=np.float16, shape=shape

@@ -9,6 +9,7 @@ import torch
 
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.joint import JointSampler
+from jpassed.nn import Observed
 from jpassed.posteriors import Gaussian, Transform
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import LabelScaling
@@ -49,7 +50,7 @@ class ToyNetwork:
 
     def embed_observed(self, context):
         n = len(context)
-        return torch.zeros(n, 1, 2), torch.ones(n, 1, dtype=torch.bool)
+        return Observed(torch.zeros(n, 1, 2), torch.ones(n, 1, dtype=torch.bool), None)
 
     def __call__(self, context, requests, observed):
         self.contexts.append(len(context))

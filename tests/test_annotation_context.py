@@ -11,10 +11,11 @@ from astropy import units as u
 from astropy.table import MaskedColumn, QTable
 
 from jpassed.annotation import Flag, annotate, infer
-from jpassed.annotation.targets import LINE_LIMITS, OBSERVED_RANGE
+from jpassed.annotation.targets import OBSERVED_RANGE
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.simulator.galaxies import LINE_RANGE
 from jpassed.simulator.lines import LABEL_LINES, LineModel
+from jpassed.vocabulary.lines import LINE_LIMITS
 
 OUTPUTS = ["logmstar", "tau", "flux:J0660"]
 

@@ -40,13 +40,13 @@ def requests(*names):
 @pytest.fixture
 def readout():
     torch.manual_seed(0)
-    module = LocalReadout(CONFIG)
+    module = LocalReadout(CONFIG, VOCABULARY)
     torch.nn.init.normal_(module.last.weight)
     return module
 
 
 def test_it_begins_with_nothing():
-    out = LocalReadout(CONFIG)(context([[1.0, 5.0, 1.0, 2.0]]), requests("flux:b"))
+    out = LocalReadout(CONFIG, VOCABULARY)(context([[1.0, 5.0, 1.0, 2.0]]), requests("flux:b"))
     assert out.shape == (1, 1, 24)
     assert not out.any()
 
@@ -59,7 +59,7 @@ def test_quantities_without_a_wavelength_get_zeros(readout):
 
 def test_a_narrow_kernel_sees_its_own_band_alone(readout):
     narrow = readout.requires_grad_(False)._means(
-        [context([[1.0, 5.0, 1.0, 2.0]]).patch], torch.tensor([5100.0, 5000.0, 9000.0])
+        [context([[1.0, 5.0, 1.0, 2.0]]).patch], torch.tensor([[5100.0, 5000.0, 9000.0]])
     )
     kernels = narrow.unflatten(-1, (3, 6))[0, :, 0]
     own = context([[1.0, 5.0, 1.0, 2.0]]).patch.value[0, 0]

@@ -87,7 +87,7 @@ def test_trainings_of_two_seeds_ask_other_questions(
     targets = []
     for seed, step in ((5, 3), (5, 3), (6, 3), (5, 4)):
         trainer = _Trainer(replace(config, seed=seed), setup, tmp_path, torch.device("cpu"))
-        targets.append(trainer.question(step).target)
+        targets.append(trainer.questions(step)[0].target)
     assert torch.equal(targets[0], targets[1])
     assert not torch.equal(targets[0], targets[2])
     assert not torch.equal(targets[0], targets[3])

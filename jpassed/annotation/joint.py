@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from jpassed.annotation.copies import (
     Copies,
@@ -27,13 +26,15 @@ from jpassed.annotation.derived import compute, is_derived, load_derived, needed
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.order import chain, leans_on, most_labels
 from jpassed.annotation.seeds import generators, skip
-from jpassed.annotation.targets import LINE_LIMITS, line_out_of_range
+from jpassed.annotation.targets import line_out_of_range
 from jpassed.exceptions import InputError
+from jpassed.nn import Observed
 from jpassed.posteriors import Distribution
 from jpassed.posteriors.joint import JointSamples, Seed
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import BandLayout, Context, build_context, build_requests
 from jpassed.vocabulary import split_quantity
+from jpassed.vocabulary.lines import LINE_LIMITS, rest_wavelength
 from jpassed.vocabulary.vocabulary import BANDFLUX
 
 __all__ = ["CONTEXTS", "JointSampler"]
@@ -259,7 +260,7 @@ class JointSampler:
         """How many drawn labels fit into a context beside the user's own."""
         return max(1, self.most - len(self.labels))
 
-    def _observed(self, rows: NDArray[np.intp]) -> tuple[Context, tuple[Tensor, Tensor]]:
+    def _observed(self, rows: NDArray[np.intp]) -> tuple[Context, Observed]:
         """Context without labels, and its tokens before the trunk."""
         p = self.photometry
         chosen = replace(
@@ -278,7 +279,7 @@ class JointSampler:
         self,
         name: str,
         base: Context,
-        embedded: tuple[Tensor, Tensor],
+        embedded: Observed,
         objects: NDArray[np.intp],
         state: Copies,
         at: NDArray[np.intp],
@@ -293,10 +294,11 @@ class JointSampler:
         given = state.given[at] & shown
         index = torch.from_numpy(objects).to(predictor.device)
         labels = self._labels(state.value[at], state.error[at], given)
-        as_flux = split_quantity(name)[0] == BANDFLUX
+        # The bands themselves are read for bandfluxes and lines alone: see LocalReadout.
+        local = split_quantity(name)[0] == BANDFLUX or rest_wavelength(name) > 0
         context = Context(
-            base.patch[index] if as_flux and base.patch is not None else None,
-            base.bands[index] if as_flux else labels.bands,
+            base.patch[index] if local and base.patch is not None else None,
+            base.bands[index] if local else labels.bands,
             labels.labels.to(predictor.device),
             base.log_scale[index],
             base.has_scale[index],
@@ -304,7 +306,7 @@ class JointSampler:
         requests = build_requests([name], predictor.vocabulary, predictor.passbands)
         with torch.inference_mode():
             prediction = predictor.network(
-                context, requests.to(predictor.device), (embedded[0][index], embedded[1][index])
+                context, requests.to(predictor.device), embedded.take(index)
             )
         log_scale = context.log_scale.cpu().numpy().astype(np.float64)
         found = predictor.distributions(prediction, log_scale, recalibrate=not kept)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from jpassed.annotation.derived import derive, is_derived, needed
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.output import PREFIX
-from jpassed.annotation.targets import LINE_LIMITS, line_out_of_range
+from jpassed.annotation.targets import line_out_of_range
 from jpassed.annotation.task import Task
 from jpassed.exceptions import InputError
 from jpassed.filters import find_band, known_bands
@@ -28,6 +28,7 @@ from jpassed.refinement.marginals import marginal
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import BandLayout
 from jpassed.vocabulary import load_vocabulary
+from jpassed.vocabulary.lines import LINE_LIMITS
 
 if TYPE_CHECKING:
     from astropy.table import QTable

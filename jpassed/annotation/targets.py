@@ -12,25 +12,15 @@ from jpassed.filters import known_bands
 from jpassed.filters.known import set_of_band
 from jpassed.posteriors import Posterior
 from jpassed.surveys import LabelColumn
+from jpassed.vocabulary.lines import LINE_LIMITS
 
 __all__ = [
-    "LINE_LIMITS",
     "OBSERVED_RANGE",
     "line_out_of_range",
     "redshifts",
     "trained_bands",
     "trained_range",
 ]
-
-LINE_LIMITS = {
-    "ew_oii": (3727.09, 3729.88),
-    "ew_hbeta": (4862.69, 4862.69),
-    "ew_oiii": (5008.24, 5008.24),
-    "ew_halpha": (6564.61, 6564.61),
-    "ew_nii": (6585.27, 6585.27),
-    "ew_sii": (6718.29, 6732.67),
-}
-"""Rest-frame vacuum wavelengths (Å) of the first and last line of each kind, as simulated."""
 
 OBSERVED_RANGE = (3500.0, 9600.0)
 """Observed wavelengths (Å) in which lines were targets of the training."""

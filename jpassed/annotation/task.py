@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from jpassed.annotation.derived import is_derived, load_derived
 from jpassed.annotation.flags import raise_flags, significance
-from jpassed.annotation.targets import LINE_LIMITS, trained_bands, trained_range
+from jpassed.annotation.targets import trained_bands, trained_range
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.filters import find_band, known_bands
 from jpassed.surveys import (
@@ -29,6 +29,7 @@ from jpassed.surveys import (
 from jpassed.surveys.columns import numbers_and_mask
 from jpassed.surveys.labels import SENTINELS
 from jpassed.vocabulary import load_vocabulary, split_quantity
+from jpassed.vocabulary.lines import LINE_LIMITS
 from jpassed.weights import load_model
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """The network: a transformer over context tokens, requests decoded by cross-attention."""
 
 from jpassed.nn.config import ModelConfig
-from jpassed.nn.model import Prediction, SEDModel
+from jpassed.nn.model import Encoded, Observed, Prediction, SEDModel
 
-__all__ = ["ModelConfig", "Prediction", "SEDModel"]
+__all__ = ["Encoded", "ModelConfig", "Observed", "Prediction", "SEDModel"]

@@ -37,8 +37,14 @@ class ModelConfig:
         Pivot wavelengths (Å) of the patch bands, where they are needed.
     width, heads, blocks, decoder_blocks : int
         The trunk over all context tokens, and the decoder.
+    dense_readout : bool
+        The heads read the vector of the whole patch beside that of the decoder, and requests start
+        from it: the patch's few tokens are no bottleneck. See `jpassed.nn.dense`.
     readout_kernels : int
         Kernels of the `LocalReadout` of requested passbands; 0 for none.
+    rest_frame : bool
+        Where the redshift is in the context, requests of bandfluxes know their wavelength in the
+        rest frame, too, and the local readout serves lines where they are observed.
     expansion : float
         Hidden width of the feed-forward layers over `width`.
     frequencies : int
@@ -67,7 +73,9 @@ class ModelConfig:
     heads: int = 6
     blocks: int = 2
     decoder_blocks: int = 1
+    dense_readout: bool = False
     readout_kernels: int = 0
+    rest_frame: bool = False
     expansion: float = 2.0
     frequencies: int = 16
     head_real: str = "mixture"
@@ -98,6 +106,8 @@ class ModelConfig:
                 f"patch_pivots: expected {len(self.patch_bands)} wavelengths, one a patch band, "
                 f"for fill_missing, got {len(self.patch_pivots)}"
             )
+        if self.dense_readout and not (self.patch_bands or self.patch_tokens):
+            raise InputError("dense_readout: expected patch bands, whose vector the heads read")
         if self.patch_bands and self.patch_tokens < 1:
             raise InputError(f"patch_tokens: expected 1 or more, got {self.patch_tokens}")
         for name in (
@@ -108,6 +118,11 @@ class ModelConfig:
                 raise InputError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if self.width % self.heads:
             raise InputError(f"width {self.width} is not a multiple of heads {self.heads}")
+
+    @property
+    def head_width(self) -> int:
+        """Width of the vectors that the heads read."""
+        return self.patch_width if self.dense_readout else self.width
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON and YAML."""

@@ -109,6 +109,14 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
         """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
+        return self.tokens(self.vector(tokens, log_scale))
+
+    def tokens(self, vector: Tensor) -> Tensor:
+        """What `vector` gave, (B, patch_width), as (B, patch_tokens, width)."""
+        return self.last(vector).unflatten(-1, self.shape)
+
+    def vector(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """(B, patch_width) of the whole patch, normalised."""
         x = _channels(tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
         if self.fill:
             x = self._interpolated(x, tokens.observed[:, 0])
@@ -124,8 +132,7 @@ class PatchEmbedding(nn.Module):
             h = self.first(x.float())
         for block in self.blocks:
             h = block(h)
-        return self.last(self.norm(h)).unflatten(-1, self.shape)
-
+        return self.norm(h)
 
     def _interpolated(self, x: Tensor, observed: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

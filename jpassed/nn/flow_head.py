@@ -44,7 +44,7 @@ class FlowHead(nn.Module):
 
     def __init__(self, config: ModelConfig, kinds: int) -> None:
         super().__init__()
-        self.linear = KindLinear(kinds, config.width, 3 * config.flow_bins + 1)
+        self.linear = KindLinear(kinds, config.head_width, 3 * config.flow_bins + 1)
 
     def forward(self, x: Tensor, kind: Tensor) -> Tensor:
         """(B, R, D), (R,) -> (B, R, 3 K + 1): location, log scale, and the raw spline."""

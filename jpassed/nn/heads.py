@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+WINDOW = 6.0
+"""Standard deviations of a softened target beyond which bins have no share."""
+
+
 class GaussianHead(nn.Module):
     """The published form: mean and log variance (Leung & Bovy 2024, MNRAS 527, 1494).
 
@@ -39,7 +43,7 @@ class GaussianHead(nn.Module):
 
     def __init__(self, config: ModelConfig, kinds: int) -> None:
         super().__init__()
-        self.linear = KindLinear(kinds, config.width, 2)
+        self.linear = KindLinear(kinds, config.head_width, 2)
 
     def forward(self, x: Tensor, kind: Tensor) -> Tensor:
         """(B, R, D), (R,) -> (B, R, 2): mean and log variance."""
@@ -61,7 +65,7 @@ class MixtureHead(nn.Module):
     def __init__(self, config: ModelConfig, kinds: int) -> None:
         super().__init__()
         self.components = config.components
-        self.linear = KindLinear(kinds, config.width, 3 * config.components)
+        self.linear = KindLinear(kinds, config.head_width, 3 * config.components)
         with torch.no_grad():
             spread = torch.linspace(-1.5, 1.5, config.components)
             self.linear.bias[:, config.components : 2 * config.components] = spread
@@ -104,12 +108,18 @@ class BinnedHead(nn.Module):
         edges = torch.arange(bins + 1, dtype=torch.float64) * config.redshift_bin
         self.register_buffer("edges", edges.float(), persistent=False)
         self.loc, self.scale, self.step = loc, width, config.redshift_bin
-        self.up = nn.Linear(config.width, 2 * config.width)
-        self.last = nn.Linear(2 * config.width, bins)
+        if config.dense_readout:
+            self.up = None
+            self.last = nn.Linear(config.head_width, bins)
+        else:
+            self.up = nn.Linear(config.width, 2 * config.width)
+            self.last = nn.Linear(2 * config.width, bins)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D) -> (B, bins) logits in float32."""
-        return self.last(nn.functional.gelu(self.up(x))).float()
+        # Behind a dense readout there are hidden layers enough.
+        h = x if self.up is None else nn.functional.gelu(self.up(x))
+        return self.last(h).float()
 
     def loss(self, logits: Tensor, target: Tensor, error: Tensor) -> Tensor:
         """Cross entropy with the softened target, in nats relative to a density in scaled units.
@@ -119,11 +129,17 @@ class BinnedHead(nn.Module):
         """
         x = (target * self.scale + self.loc).unsqueeze(-1)
         soft = torch.hypot(error * self.scale, torch.full_like(error, 0.5 * self.step))
-        z = (self.edges - x) / soft.unsqueeze(-1)
-        cumulative = 0.5 * (1.0 + torch.erf(z / math.sqrt(2.0)))
-        share = cumulative.diff(dim=-1)
+        # Most targets are exact: no bin further off than six of the widest Gaussian has a share.
+        bins = logits.shape[-1]
+        wide = 2 * math.ceil(WINDOW * float(soft.max()) / self.step) + 1
+        nearest = ((x - self.edges[0]) / self.step).long() - wide // 2
+        first = nearest.clamp(min=0, max=max(0, bins - wide))
+        near = first + torch.arange(min(wide, bins) + 1, device=x.device)
+        z = (self.edges[near] - x) / soft.unsqueeze(-1)
+        share = (0.5 * torch.erf(z / math.sqrt(2.0))).diff(dim=-1)
         share = share / share.sum(-1, keepdim=True).clamp(min=1e-12)
-        entropy = -(share * logits.log_softmax(-1)).sum(-1)
+        here = logits.gather(-1, near[..., :-1])
+        entropy = share.sum(-1) * logits.logsumexp(-1) - (share * here).sum(-1)
         return entropy + math.log(self.step / self.scale) - 0.5 * math.log(2 * math.pi)
 
 

@@ -14,7 +14,7 @@ LOG_SIGMA_FLOOR = -10.0
 
 
 class KindLinear(nn.Module):
-    """One linear layer per kind: (B, R, D) with kinds (R,) -> (B, R, out)."""
+    """One linear layer per kind: (B, R or 1, D) with kinds (R,) -> (B, R, out)."""
 
     def __init__(self, kinds: int, width: int, out: int) -> None:
         super().__init__()
@@ -22,6 +22,9 @@ class KindLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(kinds, out))
 
     def forward(self, x: Tensor, kind: Tensor) -> Tensor:
-        """Apply each request's own layer."""
+        """Apply each request's own layer; a single vector serves all requests."""
+        if x.shape[1] == 1 and len(kind) > 1:
+            y = x[:, 0].float() @ self.weight[kind].permute(1, 0, 2).flatten(1)
+            return y.unflatten(1, (len(kind), -1)) + self.bias[kind]
         y = torch.bmm(x.float().transpose(0, 1), self.weight[kind])
         return y.transpose(0, 1) + self.bias[kind]

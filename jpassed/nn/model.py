@@ -3,20 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from jpassed.exceptions import ModelError
 from jpassed.nn.blocks import CrossBlock, SelfBlock, key_bias
 from jpassed.nn.config import ModelConfig
+from jpassed.nn.dense import DenseReadout
 from jpassed.nn.embedding import BandEmbedding, LabelEmbedding, ObjectEmbedding, PatchEmbedding
 from jpassed.nn.encodings import WavelengthEncoding
 from jpassed.nn.heads import BinnedHead, make_head
 from jpassed.nn.readout import LocalReadout
+from jpassed.nn.rest_frame import RestFrame
 from jpassed.tokens.batch import Context, Requests
 from jpassed.vocabulary import Vocabulary
 
-__all__ = ["Prediction", "SEDModel"]
+__all__ = ["Encoded", "Observed", "Prediction", "SEDModel"]
+
+
+class Observed(NamedTuple):
+    """All of a context but its labels, before the trunk.
+
+    Attributes
+    ----------
+    tokens : Tensor
+        (B, T, D).
+    present : Tensor
+        (B, T) bool.
+    dense : Tensor or None
+        (B, W) vector of the patch, zero where an object has none of its bands; only with a dense
+        readout.
+    """
+
+    tokens: Tensor
+    present: Tensor
+    dense: Tensor | None
+
+    def take(self, rows: Tensor) -> Observed:
+        """Some of the objects, in any order, as often as they are named."""
+        dense = None if self.dense is None else self.dense[rows]
+        return Observed(self.tokens[rows], self.present[rows], dense)
+
+
+class Encoded(NamedTuple):
+    """A context after the trunk.
+
+    Attributes
+    ----------
+    tokens : Tensor
+        (B, T, D).
+    bias : Tensor or None
+        (B, 1, 1, T) key bias that hides absent tokens.
+    dense : Tensor or None
+        As of `Observed`.
+    """
+
+    tokens: Tensor
+    bias: Tensor | None
+    dense: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +110,9 @@ class SEDModel(nn.Module):
         self.request_kind = nn.Embedding(kinds, config.width)
         self.request_where = WavelengthEncoding(config.frequencies)
         self.request_band = nn.Linear(self.request_where.size, config.width)
-        self.readout = LocalReadout(config) if config.readout_kernels else None
+        self.readout = LocalReadout(config, vocabulary) if config.readout_kernels else None
+        self.rest = RestFrame(config, vocabulary) if config.rest_frame else None
+        self.dense = DenseReadout(config) if config.dense_readout else None
         self.decoder = nn.ModuleList(
             CrossBlock(config.width, config.heads, config.expansion)
             for _ in range(config.decoder_blocks)
@@ -76,31 +124,36 @@ class SEDModel(nn.Module):
             BinnedHead(config, kind.loc, kind.width) if config.head_redshift == "binned" else None
         )
 
-    def embed_observed(self, context: Context) -> tuple[Tensor, Tensor]:
-        """Tokens of all but the labels, (B, T, D), and which of them are there, (B, T).
+    def embed_observed(self, context: Context) -> Observed:
+        """Tokens of all but the labels.
 
         Contexts that differ in their labels alone share them: see `encode`.
         """
         parts = [self.object(context)]
         present = [torch.ones_like(context.has_scale).unsqueeze(1)]
+        dense = None
         if context.patch is not None and self.patch is not None:
-            patch = self.patch(context.patch, context.log_scale)
+            vector = self.patch.vector(context.patch, context.log_scale)
+            patch = self.patch.tokens(vector)
             parts.append(patch)
             present.append(context.patch.present.expand(-1, patch.shape[1]))
+            if self.dense is not None:
+                dense = vector * context.patch.present.to(vector.dtype)
+        elif self.dense is not None:
+            dense = parts[0].new_zeros(len(context), self.config.patch_width)
         if context.bands.value.shape[1]:
             parts.append(self.band(context.bands))
             present.append(context.bands.present)
         dtype = parts[-1].dtype
-        return torch.cat([p.to(dtype) for p in parts], 1), torch.cat(present, 1)
+        tokens = torch.cat([p.to(dtype) for p in parts], 1)
+        return Observed(tokens, torch.cat(present, 1), dense)
 
-    def encode(
-        self, context: Context, observed: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Context tokens after the trunk: (B, T, D) and the key bias that hides absent ones.
+    def encode(self, context: Context, observed: Observed | None = None) -> Encoded:
+        """Context tokens after the trunk.
 
         What `embed_observed` gave for the same objects may be handed in, to save its work.
         """
-        x, present = self.embed_observed(context) if observed is None else observed
+        x, present, dense = self.embed_observed(context) if observed is None else observed
         if context.labels.value.shape[1]:
             labels = self.label(context.labels)
             x = torch.cat((x.to(labels.dtype), labels), 1)
@@ -108,12 +161,14 @@ class SEDModel(nn.Module):
         bias = key_bias(present)
         for block in self.trunk:
             x = block(x, bias)
-        return x, bias
+        return Encoded(x, bias, dense)
 
-    def decode(
-        self, x: Tensor, bias: Tensor | None, requests: Requests, context: Context
-    ) -> Tensor:
-        """Vectors of the requests: (B, R, D), from what `encode` made of `context`."""
+    def decode(self, encoded: Encoded, requests: Requests, context: Context) -> Tensor:
+        """Vectors of the requests that the heads read, from what `encode` made of `context`.
+
+        (B, R, D), or (B, R, W) with a dense readout.
+        """
+        x, bias, dense = encoded
         code = self.request_band(self.request_where(requests.wavelength, requests.width))
         there = (requests.wavelength > 0).unsqueeze(-1)
         query = (self.request_kind(requests.kind) + code * there).unsqueeze(0)
@@ -121,22 +176,44 @@ class SEDModel(nn.Module):
         h = query.to(x.dtype)
         if self.readout is not None:
             h = h + self.readout(context, requests).to(x.dtype)
+        if self.rest is not None:
+            h = h + self.rest(context.labels, requests).to(x.dtype)
+        if self.dense is not None and dense is not None:
+            h = h + self.dense.start(dense).to(x.dtype)
         for block in self.decoder:
             h = block(h, x, bias)
-        return self.norm(h)
+        h = self.norm(h)
+        return h if self.dense is None or dense is None else self.dense(h, dense)
 
     def forward(
-        self,
-        context: Context,
-        requests: Requests,
-        observed: tuple[Tensor, Tensor] | None = None,
+        self, context: Context, requests: Requests, observed: Observed | None = None
     ) -> Prediction:
         """Posterior parameters of every request for every object; `observed` as in `encode`."""
-        x, bias = self.encode(context, observed)
-        h = self.decode(x, bias, requests, context)
+        decoded = self.decode(self.encode(context, observed), requests, context)
+        return self._answer(decoded, requests)
+
+    def from_patch(self, context: Context, requests: Requests) -> Prediction:
+        """The same from the bands of the patch alone, by the dense readout without a decoder.
+
+        For trainings: many requests cost hardly more than one.
+
+        Raises
+        ------
+        ModelError
+            If the model has no dense readout, or the context no patch.
+        """
+        if self.dense is None or self.patch is None or context.patch is None:
+            raise ModelError("from_patch: expected a model with a dense readout, and a patch")
+        vector = self.patch.vector(context.patch, context.log_scale)
+        dense = vector * context.patch.present.to(vector.dtype)
+        return self._answer(dense.unsqueeze(1), requests)
+
+    def _answer(self, h: Tensor, requests: Requests) -> Prediction:
+        """Heads of (B, R or 1, D or W) vectors; one vector serves all requests."""
         logits = None
         if self.redshift_head is not None and "z" in requests.names:
-            logits = self.redshift_head(h[:, requests.names.index("z")])
+            at = requests.names.index("z") if h.shape[1] > 1 else 0
+            logits = self.redshift_head(h[:, at])
         with torch.autocast(h.device.type, enabled=False):
             parameters = self.head(h.float(), requests.kind)
         return Prediction(requests.names, parameters, logits)

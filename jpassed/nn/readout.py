@@ -8,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.nn.config import ModelConfig
+from jpassed.nn.rest_frame import given_redshift
 from jpassed.tokens.batch import Context, Requests, TokenBatch
 from jpassed.tokens.scaling import FLUX_SOFTENING
+from jpassed.vocabulary import Vocabulary
+from jpassed.vocabulary.lines import rest_wavelength
 
 __all__ = ["LocalReadout"]
 
@@ -25,17 +28,25 @@ class LocalReadout(nn.Module):
 
     The trunk hands a whole survey's bands on in a few tokens, in which a strong line in one band is
     smoothed. Here every request of a bandflux sees the values themselves: means under Gaussian
-    kernels in ln(wavelength), of learned widths, weighted by presence. A request without a
-    wavelength gets zeros.
+    kernels in ln(wavelength), of learned widths, weighted by presence. With `rest_frame`, requests
+    of lines see the values where the line is observed, if the context tells the redshift. Other
+    requests get zeros.
 
     Parameters
     ----------
     config : ModelConfig
         `readout_kernels` kernels, vectors of `width`.
+    vocabulary : Vocabulary
+        Tells which kinds are lines.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    line: Tensor
+
+    def __init__(self, config: ModelConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
+        self.vocabulary = vocabulary if config.rest_frame else None
+        where = torch.tensor([rest_wavelength(name) for name in vocabulary.names])
+        self.register_buffer("line", where, persistent=False)
         kernels = config.readout_kernels
         steps = torch.linspace(math.log(NARROWEST), math.log(WIDEST), kernels)
         self.log_width = nn.Parameter(steps)
@@ -51,12 +62,23 @@ class LocalReadout(nn.Module):
         rows = (requests.wavelength > 0).nonzero().squeeze(1)
         out = context.log_scale.new_zeros(batch, len(requests), size)
         groups = [t for t in (context.patch, context.bands) if t is not None and t.value.shape[1]]
-        if not len(rows) or not groups:
+        if not groups:
             return out
         with torch.autocast(out.device.type, enabled=False):
-            means = self._means(groups, requests.wavelength[rows])
-            h = self.last(nn.functional.gelu(self.first(means)))
-        return out.index_copy(1, rows, h)
+            if len(rows):
+                h = self._read(groups, requests.wavelength[rows].unsqueeze(0))
+                out = out.index_copy(1, rows, h)
+            lines = (self.line[requests.kind] > 0).nonzero().squeeze(1)
+            if self.vocabulary is not None and len(lines) and context.labels.value.shape[1]:
+                given = given_redshift(context.labels, self.vocabulary)
+                stretch = (1.0 + given.redshift).unsqueeze(1)
+                h = self._read(groups, self.line[requests.kind[lines]] * stretch)
+                out = out.index_copy(1, lines, h * given.known[:, None, None])
+        return out
+
+    def _read(self, groups: list[TokenBatch], wavelength: Tensor) -> Tensor:
+        """(B or 1, R') Å -> (B, R', width)."""
+        return self.last(nn.functional.gelu(self.first(self._means(groups, wavelength))))
 
     def _means(self, groups: list[TokenBatch], wavelength: Tensor) -> Tensor:
         """(B, R', kernels (CHANNELS + 1)): means of the channels, and how much there was."""
@@ -67,7 +89,7 @@ class LocalReadout(nn.Module):
             seen = tokens.observed.flatten(1)
             # Columns are the same passbands for every object: one kernel matrix serves all.
             where = tokens.wavelength.flatten(1)[0].clamp(min=1.0).log()
-            offset = (where[None, :] - at[:, None]) / width[:, None, None]
+            offset = (where - at.unsqueeze(-1)).unsqueeze(1) / width[:, None, None]
             kernel = torch.exp(-0.5 * offset.square())
             value, error = tokens.value.flatten(1), tokens.error.flatten(1)
             safe = torch.where(seen, error, 1.0).clamp(min=1e-8)
@@ -83,8 +105,13 @@ class LocalReadout(nn.Module):
                 ),
                 -1,
             )
-            part = torch.einsum("krp,bpc->brkc", kernel, channels)
-            slope = torch.einsum("krp,bp->brk", kernel * offset, log_value)
+            tilted = kernel * offset
+            if len(kernel) == 1:
+                part = torch.einsum("krp,bpc->brkc", kernel[0], channels)
+                slope = torch.einsum("krp,bp->brk", tilted[0], log_value)
+            else:
+                part = torch.einsum("bkrp,bpc->brkc", kernel, channels)
+                slope = torch.einsum("bkrp,bp->brk", tilted, log_value)
             part = torch.cat((part, slope.unsqueeze(-1)), -1)
             total = part if total is None else total + part
         if total is None:

@@ -33,7 +33,7 @@ class StudentTHead(nn.Module):
 
     def __init__(self, config: ModelConfig, kinds: int) -> None:
         super().__init__()
-        self.linear = KindLinear(kinds, config.width, 3)
+        self.linear = KindLinear(kinds, config.head_width, 3)
         with torch.no_grad():
             self.linear.bias[:, 2] = 2.0  # 9 degrees of freedom
 

@@ -159,7 +159,7 @@ class ContextSource:
             flux, error, shown, layout, vocabulary=self.vocabulary, scaling=self.scaling
         )
         with torch.autocast("cpu", torch.bfloat16):
-            tokens, bias = self.network.encode(context)
+            tokens, bias, _ = self.network.encode(context)
         return Encoded(tokens.to(torch.bfloat16), bias, theta)
 
 

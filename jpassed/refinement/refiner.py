@@ -95,8 +95,8 @@ class Proposal:
         """
         if network.redshift_head is None:
             raise ModelError("refinement needs a model with a binned redshift head")
-        tokens, bias = network.encode(context)
-        vectors = network.decode(tokens, bias, redshift, context)
+        encoded = network.encode(context)
+        vectors = network.decode(encoded, redshift, context)
         probability = network.redshift_head(vectors[:, 0]).double().softmax(-1)
         upper = torch.log1p(torch.tensor(1.2))
         edges = network.redshift_head.edges.double().cpu()
@@ -105,7 +105,7 @@ class Proposal:
         spread = running_mean(probability)
         probability = (1 - DEFENSIVE) * spread + DEFENSIVE * running_mean(spread.sqrt(), 9) * inside
         probability = probability * inside
-        described = flow.described(read_out(tokens, bias).cpu())
+        described = flow.described(read_out(encoded.tokens, encoded.bias).cpu())
         return cls(described, probability / probability.sum(1, keepdim=True), edges)
 
 

@@ -101,6 +101,11 @@ class MixConfig:
         Share of the context labels that carry an error.
     requests, bands : int
         Requests a step, and how many of them are bandfluxes.
+    dense : int
+        Further objects a step of which all labels are asked from the patch's bands alone, by the
+        model's dense readout: cheap, as nothing is decoded.
+    dense_weight : float
+        Weight of their loss beside that of the requests.
     balance : float
         How far the simulator flattens redshift and magnitude: 0 draws the declared prior.
     density : float
@@ -125,6 +130,8 @@ class MixConfig:
     noisy: float = 0.5
     requests: int = 16
     bands: int = 6
+    dense: int = 0
+    dense_weight: float = 1.0
     balance: float = 1.0
     density: float = 0.3
     clip: float = 5.0
@@ -250,9 +257,18 @@ class TrainingConfig:
             raise UnknownNameError("on_divergence", self.watch.on_divergence, ("stop", "rollback"))
         if self.watch.window < 150:
             raise InputError(f"watch: window: expected 150 or more, got {self.watch.window}")
+        if self.mix.dense and not self.model.dense_readout:
+            raise InputError(
+                f"mix: dense: {self.mix.dense} objects a step need model: {{dense_readout: true}}"
+            )
         share = sum(t.share for t in self.tables)
         if not 0 <= share < 1:
             raise InputError(f"shares of the tables must add to less than 1, got {share:g}")
+
+    @property
+    def objects_per_step(self) -> int:
+        """Objects that a step trains on."""
+        return self.optimiser.batch + self.mix.dense
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for YAML and JSON."""

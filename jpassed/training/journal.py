@@ -32,6 +32,7 @@ COLUMNS = {
     "loss_labels": "the same of the labels asked that are neither redshift nor an EW",
     "loss_ew": "the same of the EWs asked",
     "loss_flux": "the same of the bandfluxes asked",
+    "loss_dense": "the weighted mean of the losses of all labels asked of the dense readout",
     "gradient_norm": "norm of the gradient before it was clipped",
     "weight_ess": "effective number of objects over their number, from the weights of the batch",
     "skipped": "steps skipped so far, for a loss or gradient that was not finite",

@@ -27,7 +27,7 @@ from jpassed.training.journal import Journal, loss_groups
 from jpassed.training.muon import make_optimiser
 from jpassed.training.presets import find_config
 from jpassed.training.setup import Setup, prepare
-from jpassed.training.sources import join
+from jpassed.training.sources import Observation, join
 from jpassed.training.state import STATE, read_state, write_state
 from jpassed.training.steps import Question
 from jpassed.training.validation import validate
@@ -173,13 +173,26 @@ class _Trainer:
         logger.info("resumed at step %d", step)
         return step
 
-    def question(self, step: int) -> Question:
-        """The question of a step: a function of the seed, the step and the rollbacks so far."""
+    def questions(self, step: int) -> tuple[Question, Question | None]:
+        """The questions of a step: functions of the seed, the step and the rollbacks so far.
+
+        One of requests, and one of all labels to the dense readout where the mix has it.
+        """
         generator = torch.Generator(device=self.device)
         # On a CPU the lower 32 bits alone count: seed and step share them, apart from the pool's.
         salt = 2**31 + self.rollbacks * 7_368_787
         generator.manual_seed((self.config.seed * 1_000_003 + salt + step) % 2**63)
-        batch = self.config.optimiser.batch
+        question = self.setup.questioner.ask(
+            self._objects(self.config.optimiser.batch, generator), generator
+        )
+        count = self.config.mix.dense
+        if not count:
+            return question, None
+        return question, self.setup.questioner.ask_patch(
+            self._objects(count, generator), generator
+        )
+
+    def _objects(self, batch: int, generator: torch.Generator) -> Observation:
         parts = []
         left = batch
         for source, table in zip(self.setup.tables, self.config.tables, strict=True):
@@ -187,13 +200,14 @@ class _Trainer:
             parts.append(source.draw(count, generator))
             left -= count
         parts.insert(0, self.setup.simulated.draw(left, generator))
-        return self.setup.questioner.ask(join(parts), generator)
+        return join(parts)
 
-    def loss(self, question: Question) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, question: Question, *, dense: bool = False) -> tuple[Tensor, dict[str, float]]:
         """Weighted sum of the request losses, and the losses of each group of requests."""
         low = self.config.optimiser.precision == "bfloat16"
+        answer = self.network.from_patch if dense else self.network
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            prediction = self.network(question.context, question.requests)
+            prediction = answer(question.context, question.requests)
         each, counts = request_nll(
             self.network, prediction, question.target, question.error, question.asked,
             question.weight,
@@ -215,8 +229,12 @@ class _Trainer:
         rate = learning_rate(step, options) * 0.5**self.rollbacks
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        question = self.question(step)
+        question, dense = self.questions(step)
         total, groups = self.loss(question)
+        if dense is not None:
+            other, _ = self.loss(dense, dense=True)
+            groups["loss_dense"] = other.item()
+            total = total + self.config.mix.dense_weight * other
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
@@ -225,8 +243,8 @@ class _Trainer:
             self.optimiser.step()
             self._smooth(step)
         return {
-            "step": step + 1, "objects": (step + 1) * options.batch, "learning_rate": rate,
-            "loss": loss, **groups, "gradient_norm": size,
+            "step": step + 1, "objects": (step + 1) * self.config.objects_per_step,
+            "learning_rate": rate, "loss": loss, **groups, "gradient_norm": size,
             "weight_ess": round(effective_share(question.weight), 4),
             "skipped": self.guard.skipped,
         }  # fmt: skip
@@ -254,7 +272,7 @@ class _Trainer:
             clock.append(time.monotonic())
             self.seconds = clock[-1] - began
             record["seconds"] = round(self.seconds, 1)
-            rate = options.batch * (len(clock) - 1) / max(clock[-1] - clock[0], 1e-9)
+            rate = self.config.objects_per_step * (len(clock) - 1) / max(clock[-1] - clock[0], 1e-9)
             record["samples_per_second"] = round(rate, 1)
             if step % options.validate_every == 0 or step == last:
                 record["validation"] = validate(self.network, self.average, self.setup, options)
@@ -316,7 +334,7 @@ class _Trainer:
             "history": self.history,
             "provenance": self.setup.provenance,
             "steps": step,
-            "objects": step * self.config.optimiser.batch,
+            "objects": step * self.config.objects_per_step,
             "seconds": round(self.seconds, 1),
             "device": self.device.type,
             "torch": str(torch.__version__),

@@ -23,7 +23,7 @@ __all__ = ["Muon", "Optimisers", "make_optimiser", "orthogonalised"]
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the Newton-Schulz iteration of fifth order (Jordan et al. 2024)."""
 
-HIDDEN = ("blocks.", "trunk.", "decoder.", "patch.last", "redshift_head.up")
+HIDDEN = ("blocks.", "trunk.", "decoder.", "patch.last", "redshift_head.up", "dense.")
 """Names of matrices between hidden layers: inputs, embeddings and outputs are AdamW's."""
 
 

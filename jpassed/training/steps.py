@@ -19,6 +19,9 @@ from jpassed.vocabulary import Vocabulary
 
 __all__ = ["Question", "Questioner"]
 
+KEEP_ALL = (0.97, 0.15, 0.6, 0.5)
+"""Share of the objects that show all bands, for each way of a step: see `MixConfig`."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -102,7 +105,7 @@ class Questioner:
             few = torch.rand(observed.shape, generator=generator, device=device) < 0.03
             observed &= few
         else:
-            keep_all = (0.97, 0.15, 0.6, 0.5)[way]
+            keep_all = KEEP_ALL[way]
             observed = hide_bands(observed, layout.pivot, generator, keep_all=keep_all)
         given = self._labels(seen, only_labels, roll[2] < mix.labels, generator)
         context = build_context(
@@ -119,6 +122,25 @@ class Questioner:
         requests, target, error, asked = self._requests(seen, observed, context, given, generator)
         weight = self._weight(seen, observed)
         return Question(context, requests, target, error, asked, weight / weight.mean())
+
+    def ask_patch(self, seen: Observation, generator: torch.Generator) -> Question:
+        """Ask for every label of N objects, given some or all of their patch bands."""
+        mix, layout = self.mix, self.layout.with_single(self.layout.single[:0])
+        used = torch.zeros(len(layout.bands), dtype=torch.bool, device=seen.flux.device)
+        used[layout.patch[layout.patch >= 0].to(seen.flux.device)] = True
+        shares = mix.full + mix.partial
+        keep_all = (KEEP_ALL[0] * mix.full + KEEP_ALL[1] * mix.partial) / shares if shares else 1.0
+        observed = hide_bands(seen.observed & used, layout.pivot, generator, keep_all=keep_all)
+        context = build_context(
+            seen.flux, seen.error, observed, layout,
+            vocabulary=self.vocabulary, scaling=self.scaling,
+        )  # fmt: skip
+        requests = build_requests(self.scaling.names, self.vocabulary, {}).to(seen.flux.device)
+        target, error = self.scaling.to_scaled(seen.labels, seen.label_error)
+        weight = self._weight(seen, observed)
+        return Question(
+            context, requests, target, error, seen.label_known, weight / weight.mean()
+        )
 
     def _weight(self, seen: Observation, observed: Tensor) -> Tensor:
         """Weights of the objects, given the bands that each of them shows; 1 for real ones."""
