@@ -180,7 +180,8 @@ def _proposal(
     steps: int,
 ) -> ProposalNets:
     """The proposal of this network: read, gone on with, or begun from another network's."""
-    nets = ProposalNets(model.network.config.width)
+    config = model.network.config
+    nets = ProposalNets(config.width, dense=config.patch_width * config.dense_readout)
     nets.flow.standardise(drawn.theta)
     source = ContextSource(model.network, filters, drawn.bandflux, drawn.theta, noise, SEED + 1)
     path = work / f"proposal-{key}-{model.digest}.pt"
@@ -192,7 +193,7 @@ def _proposal(
         start = int(kept["step"])
     elif latest.exists():
         # Another network's context means something else, but the flow after it is much the same.
-        nets.load_state_dict(torch.load(latest)["state"])
+        nets.load_state_dict(torch.load(latest)["state"], strict=False)
 
     def keep(step: int) -> None:
         content = {"state": nets.state_dict(), "step": step}

@@ -36,6 +36,7 @@ class Encoded:
 
     tokens: Tensor
     bias: Tensor | None
+    dense: Tensor | None
     theta: Tensor
 
 
@@ -48,14 +49,19 @@ class ProposalNets(nn.Module):
         Of the network's context tokens.
     size, hidden, components : int
         Numbers read out; width and Gaussians of the flow's networks.
+    dense : int
+        Length of the network's dense vector, 0 for none.
     """
 
     def __init__(
-        self, width: int, size: int = 128, hidden: int = 56, components: int = 6
+        self, width: int, size: int = 128, hidden: int = 56, components: int = 6, dense: int = 0
     ) -> None:
         super().__init__()
-        self.sizes = {"width": width, "size": size, "hidden": hidden, "components": components}
-        self.read_out = ReadOut(width, size)
+        self.sizes = {
+            "width": width, "size": size, "hidden": hidden, "components": components,
+            "dense": dense,
+        }  # fmt: skip
+        self.read_out = ReadOut(width, size, dense=dense)
         self.flow = AutoregressiveMixture(
             1, len(NAMES), len(NAMES), context=size, width=hidden, components=components
         )
@@ -159,8 +165,9 @@ class ContextSource:
             flux, error, shown, layout, vocabulary=self.vocabulary, scaling=self.scaling
         )
         with torch.autocast("cpu", torch.bfloat16):
-            tokens, bias, _ = self.network.encode(context)
-        return Encoded(tokens.to(torch.bfloat16), bias, theta)
+            tokens, bias, dense = self.network.encode(context)
+        half = None if dense is None else dense.to(torch.bfloat16)
+        return Encoded(tokens.to(torch.bfloat16), bias, half, theta)
 
 
 def fit_proposal(
@@ -201,7 +208,7 @@ def fit_proposal(
     generator = torch.Generator().manual_seed(seed)
 
     def loss_of(one: Encoded) -> Tensor:
-        numbers = nets.read_out(one.tokens.float(), one.bias)
+        numbers = nets.read_out(one.tokens, one.bias, one.dense)
         density = nets.flow.log_density(one.theta, nets.flow.described(numbers))
         return -density.clamp(min=-30.0).sum(0).mean()
 

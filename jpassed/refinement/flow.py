@@ -217,6 +217,8 @@ def mixture_quantile(
 class ReadOut(nn.Module):
     """The encoded context of an object as a few numbers: attention of learned queries.
 
+    The vector of a dense readout, where the network has one, is added through a narrow layer.
+
     Parameters
     ----------
     width : int
@@ -225,20 +227,29 @@ class ReadOut(nn.Module):
         Numbers given.
     queries, heads : int
         Of the attention.
+    dense : int
+        Length of the dense vector, 0 for none.
+    narrow : int
+        Width of the layer that it comes through.
     """
 
-    def __init__(self, width: int, size: int = 160, queries: int = 2, heads: int = 6) -> None:
+    def __init__(
+        self, width: int, size: int = 160, queries: int = 2, heads: int = 6,
+        dense: int = 0, narrow: int = 80,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.sizes = {"width": width, "size": size, "queries": queries, "heads": heads}
         self.heads = heads
         self.norm = nn.LayerNorm(width)
         self.query = nn.Parameter(torch.randn(queries, heads, width // heads) * 0.5)
         self.key_value = nn.Linear(width, 2 * (width // heads) * heads)
         self.up = nn.Linear(queries * (width // heads) * heads, size)
         self.down = nn.Linear(size, size)
+        self.dense = (
+            nn.Sequential(nn.Linear(dense, narrow), nn.Linear(narrow, size)) if dense else None
+        )
 
-    def forward(self, tokens: Tensor, bias: Tensor | None) -> Tensor:
-        """(B, T, width), additive key bias (B, 1, 1, T) or None -> (B, size)."""
+    def forward(self, tokens: Tensor, bias: Tensor | None, dense: Tensor | None = None) -> Tensor:
+        """Context tokens, their key bias and the dense vector, see `Encoded` -> (B, size)."""
         both = self.key_value(self.norm(tokens.float())).unflatten(-1, (2, self.heads, -1))
         key, value = both.unbind(2)  # (B, T, H, d)
         score = torch.einsum("qhd,bthd->bhqt", self.query, key) * key.shape[-1] ** -0.5
@@ -246,4 +257,6 @@ class ReadOut(nn.Module):
             score = score + bias.float()
         seen = torch.einsum("bhqt,bthd->bqhd", score.softmax(-1), value).flatten(1)
         h = self.up(seen)
+        if self.dense is not None and dense is not None:
+            h = h + self.dense(dense.float())
         return h + self.down(nn.functional.silu(h))

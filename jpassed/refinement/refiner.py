@@ -105,7 +105,7 @@ class Proposal:
         spread = running_mean(probability)
         probability = (1 - DEFENSIVE) * spread + DEFENSIVE * running_mean(spread.sqrt(), 9) * inside
         probability = probability * inside
-        described = flow.described(read_out(encoded.tokens, encoded.bias).cpu())
+        described = flow.described(read_out(*encoded).cpu())
         return cls(described, probability / probability.sum(1, keepdim=True), edges)
 
 
