@@ -13,6 +13,7 @@ from annotation_tables import make_table, numbers, write_small
 from astropy.table import QTable
 
 from jpassed import annotate
+from jpassed.annotation.flags import Flag
 from jpassed.annotation.refined import ROW_COLUMNS
 from jpassed.exceptions import InputError, ModelError
 from jpassed.nn.checkpoint import read_model
@@ -79,6 +80,17 @@ def test_columns_and_their_ranges(refined, table):
     assert np.isfinite(numbers(refined["jp_refine_logevidence"])).all()
     assert {"jp_z", "jp_logmstar_lo", "jp_flux_J0400"} <= set(refined.colnames)
     assert "jp_refine_efficiency" not in table.colnames
+
+
+def test_failures_are_flagged(refined, folder, table):
+    failed = (numbers(refined["jp_refine_efficiency"]) * 120 < 10) | (
+        numbers(refined["jp_refine_k"]) > 0.7
+    )
+    assert failed.any()
+    assert ((refined["jp_flag"] & Flag.NOT_REFINED > 0) == failed).all()
+    assert "32: refinement was asked and failed" in refined["jp_flag"].info.description
+    plain = annotate(table, model=str(folder), outputs="z")
+    assert not (plain["jp_flag"] & Flag.NOT_REFINED).any()
 
 
 def test_bandfluxes_stay_those_of_the_network(refined, folder, table):

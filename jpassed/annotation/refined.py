@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from jpassed.annotation.derived import derive, is_derived, needed
+from jpassed.annotation.flags import Flag
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.output import PREFIX
 from jpassed.annotation.targets import line_out_of_range
@@ -43,6 +44,9 @@ LEAST_DRAWS = 100
 LEAST_EFFECTIVE = 10.0
 """Fewest effective draws of a refined posterior: below it the network's own one stays."""
 
+LARGEST_K = 0.7
+"""Above this shape of their tail, weights are unreliable (Vehtari et al. 2024)."""
+
 AT_ONCE = 128
 """Objects whose draws are kept at a time: it bounds the memory."""
 
@@ -55,7 +59,8 @@ ROW_COLUMNS: dict[str, tuple[str, str]] = {
         "ln of the probability density of the photometry, in units of its errors, under the "
         "simulated galaxies", "stat.likelihood"),
     f"{PREFIX}refine_k": (
-        "Shape of the tail of the weights (Vehtari et al. 2024); above 0.7 they are unreliable",
+        f"Shape of the tail of the weights (Vehtari et al. 2024); above {LARGEST_K:g} they are "
+        "unreliable",
         "stat.fit.param"),
 }  # fmt: skip
 """Columns of rows, their description and UCD."""
@@ -246,8 +251,13 @@ class TaskRefiner:
         self._rows[:, rows] = found.efficiency, found.log_evidence, found.pareto_k
         return found
 
+    def failed(self) -> NDArray[np.bool_]:
+        """Rows that were refined and whose refinement is not to be trusted."""
+        efficiency, _, shape = self._rows
+        return (efficiency * self.n < LEAST_EFFECTIVE) | (shape > LARGEST_K)
+
     def add_row_columns(self, table: QTable) -> None:
-        """Add `ROW_COLUMNS` of the rows that were refined."""
+        """Add `ROW_COLUMNS` of the rows that were refined, and say in the flag where it failed."""
         from astropy.table import Column, MaskedColumn
 
         blind = ~self.task.photometry.observed.any(axis=1)
@@ -257,6 +267,8 @@ class TaskRefiner:
             stored = np.where(hidden, np.nan, values).astype(np.float32)
             kept = MaskedColumn(stored, mask=hidden, **about) if hidden.any() else None
             table.add_column(Column(stored, **about) if kept is None else kept)
+        flag = table[f"{PREFIX}flag"]
+        flag[self.failed() & ~blind] |= int(Flag.NOT_REFINED)
 
     def _objects(
         self,
