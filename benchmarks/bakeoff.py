@@ -2,10 +2,11 @@
 
     PYTHONPATH=. python benchmarks/bakeoff.py FOLDER -o bakeoff.jsonl
     PYTHONPATH=. python benchmarks/bakeoff.py FOLDER -o bakeoff.jsonl --table
+    PYTHONPATH=. python benchmarks/bakeoff.py FOLDER -o bakeoff.jsonl --against dense
 
-Every variant (`bakeoff_variants.yaml`) is the baseline with a few settings changed. It trains on
-the same galaxies with fresh noise, through the package's own questions and objective, for the
-same CPU time of its own process (one thread; drawing and asking included, evaluation and
+Every variant (`bakeoff_variants.yaml`) is its group's baseline with a few settings changed. It
+trains on the same galaxies with fresh noise, through the package's own questions and objective, for
+the same CPU time of its own process (one thread; drawing and asking included, evaluation and
 simulation not), and is judged on the same 8,192 objects of other seeds, which follow the declared
 prior at a given magnitude. Variants that the output holds already are skipped, so that a run can
 be stopped at any time.
@@ -43,11 +44,10 @@ HELD_OUT = 777_001
 
 
 def settings(name: str, table: dict[str, Any], default: Path) -> tuple[TrainingConfig, dict]:
-    """A variant's configuration and its `method`: bakeoff_base.yaml, the baseline, the variant."""
+    """A variant's configuration and `method`: bakeoff_base.yaml, the baselines, the variant."""
     merged = yaml.safe_load(default.read_text("utf-8"))
     variant = table["variants"][name]
-    continued = [table["continued"]] if variant.get("start") else []
-    for layer in (table["baseline"], *continued, variant):
+    for layer in (table["baseline"], table["groups"].get(variant["group"], {}), variant):
         for part in ("simulation", "mix", "model", "optimiser", "method"):
             merged[part] = {**merged.get(part, {}), **layer.get(part, {})}
     method = merged.pop("method")
@@ -89,6 +89,7 @@ def galaxies(config: TrainingConfig, folder: Path, cache: Path, count: int) -> S
         kept = {f.name: getattr(setup.pool.galaxies, f.name) for f in fields(setup.pool.galaxies)}
         torch.save((kept, {f.name: getattr(judged, f.name) for f in fields(judged)}), cache)
     kept, judged = torch.load(cache, weights_only=True)
+    judged = {name: column[:count] for name, column in judged.items()}
     if kept["labels"].shape[1] != len(setup.pool.names):
         sys.exit(f"{cache} was made with other labels: remove it")
     setup.pool.galaxies = Galaxies(**kept)
@@ -109,11 +110,14 @@ def natural(source: SimulatedSource, count: int) -> Observation:
     return Observation(*(getattr(joined, f.name)[:count] for f in fields(joined)))
 
 
-def step_loss(model: SEDModel, question: Question, config: TrainingConfig) -> torch.Tensor:
-    """The training's objective for one question."""
+def step_loss(
+    model: SEDModel, question: Question, config: TrainingConfig, *, dense: bool = False
+) -> torch.Tensor:
+    """The training's objective for one question, of requests or to the dense readout."""
     low = config.optimiser.precision == "bfloat16"
+    answer = model.from_patch if dense else model
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
-        prediction = model(question.context, question.requests)
+        prediction = answer(question.context, question.requests)
     each, counts = request_nll(
         model, prediction, question.target, question.error, question.asked, question.weight
     )
@@ -182,6 +186,10 @@ def train(
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + 2**31 + step)
         drawn = setup.simulated.draw(options.batch, generator)
         loss = step_loss(model, setup.questioner.ask(drawn, generator), config)
+        if config.mix.dense:
+            drawn = setup.simulated.draw(config.mix.dense, generator)
+            dense = setup.questioner.ask_patch(drawn, generator)
+            loss = loss + config.mix.dense_weight * step_loss(model, dense, config, dense=True)
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad(set_to_none=True)
@@ -200,11 +208,11 @@ def train(
     used = time.process_time() - began
     taken = {
         "steps": step,
-        "samples": step * options.batch,
+        "samples": step * config.objects_per_step,
         "cpu_seconds": round(used, 1),
         "undisturbed_seconds": round(spent, 1),
         "wall_seconds": round(time.monotonic() - wall, 1),
-        "samples_per_s": round(step * options.batch / max(spent, 1e-9)),
+        "samples_per_s": round(step * config.objects_per_step / max(spent, 1e-9)),
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": history[:: max(1, len(history) // 40)],
     }
@@ -213,7 +221,6 @@ def train(
 
 def run(name: str, table: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train and judge one variant."""
-
     default = Path(__file__).parent / "bakeoff_base.yaml"
     config, method = settings(name, table, default)
     torch.set_num_threads(1)
@@ -221,8 +228,9 @@ def run(name: str, table: dict[str, Any], options: argparse.Namespace) -> dict[s
         config = replace(config, simulation=replace(config.simulation, pool=options.pool))
     setup = galaxies(config, options.folder, options.cache, options.n)
     variant = table["variants"][name]
-    goes_on = bool(variant.get("start"))
-    usual = table["continued"]["seconds"] if goes_on else table["seconds"]
+    group = table["groups"].get(variant["group"], {})
+    goes_on = bool(group.get("start"))
+    usual = group.get("seconds", table["seconds"])
     seconds = variant.get("seconds", options.seconds or usual)
     layout = setup.layout
     selection = setup.simulated.selection
@@ -266,6 +274,24 @@ def markdown(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def differences(results: list[dict[str, Any]], against: str) -> str:
+    """A table of a group's differences from one of its variants, in nat."""
+    base = next(r for r in results if r["name"] == against)
+    keys = ("log_z", "half_log_z", "labels_mean", "half_flux")
+    lines = [
+        "| variant | steps | objects/s | z | z, half | labels | bandfluxes, half | last - EMA |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        if r["group"] != base["group"]:
+            continue
+        shown = [f"{r[k]:.3f}" if r is base else f"{r[k] - base[k]:+.3f}" for k in keys]
+        last = r["log_z_without_ema"] - r["log_z"]
+        row = [r["name"], f"{r['steps']:,}", f"{r['samples_per_s']:,}", *shown, f"{last:+.3f}"]
+        lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run what is missing, or print the table."""
     parser = argparse.ArgumentParser(
@@ -275,25 +301,35 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="JSON lines")
     parser.add_argument("--variants", type=Path, default=HERE / "bakeoff_variants.yaml")
     parser.add_argument("--only", nargs="+", default=None, help="names of variants")
+    parser.add_argument("--groups", default="", help="letters of the groups to run, e.g. G")
     parser.add_argument("--seconds", type=float, default=None, help="CPU seconds a variant")
     parser.add_argument("--n", type=int, default=8192, help="objects to judge by")
     parser.add_argument("--pool", type=int, default=None, help="galaxies to train on")
     parser.add_argument("--cache", type=Path, default=None, help="where the galaxies are kept")
     parser.add_argument("--start", type=Path, default=None, help="weights for variants that go on")
     parser.add_argument("--table", action="store_true", help="print the results so far as a table")
+    parser.add_argument("--against", help="print differences from this variant, for its group")
     options = parser.parse_args()
     options.cache = options.cache or options.output.with_suffix(".galaxies.pt")
     if options.table:
         print(markdown(read(options.output)))
         return
+    if options.against:
+        print(differences(read(options.output), options.against))
+        return
     table = yaml.safe_load(options.variants.read_text("utf-8"))
-    names = options.only or list(table["variants"])
+    names = options.only or [
+        n
+        for n, v in table["variants"].items()
+        if not options.groups or v["group"] in options.groups
+    ]
     for name in names:
         if name not in table["variants"]:
             parser.error(f"no variant {name!r}; there are {', '.join(table['variants'])}")
         if name in {r["name"] for r in read(options.output)}:
             continue
-        if table["variants"][name].get("start") and options.start is None:
+        group = table["groups"].get(table["variants"][name]["group"], {})
+        if group.get("start") and options.start is None:
             print(f"{name}: skipped, it goes on from trained weights: name them with --start")
             continue
         result = run(name, table, options)

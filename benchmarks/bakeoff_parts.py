@@ -13,20 +13,52 @@ from torch import Tensor, nn
 import jpassed.nn.embedding
 import jpassed.training.steps
 from jpassed.nn import ModelConfig, SEDModel
-from jpassed.nn.blocks import CrossBlock
+from jpassed.nn.blocks import CrossBlock, ResidualBlock
 from jpassed.nn.embedding import BandEmbedding
 from jpassed.tokens import TokenBatch
 from jpassed.tokens.masking import hide_bands
 
 
-class NeighbourPatches(nn.Module):
-    """Patches of `size` neighbouring bands, a token each; the broad bands share the last one.
+class OtherTokens(nn.Module):
+    """Tokens that bands become in another way, in the place of `PatchEmbedding`.
 
-    Takes the place of `PatchEmbedding`: (B, 1, P) values -> (B, patches, width).
+    Without a dense readout the tokens go to the trunk as they are. With one they are laid side by
+    side, and residual blocks make the heads' vector (and from it the trunk's tokens) of them.
     """
 
-    def __init__(self, config: ModelConfig, size: int = 7) -> None:
+    def __init__(self, config: ModelConfig, count: int) -> None:
         super().__init__()
+        self.shape = (count, config.width)
+        self.to_heads = config.dense_readout
+        if self.to_heads:
+            self.blocks = nn.Sequential(
+                nn.Linear(count * config.width, config.patch_width),
+                *(ResidualBlock(config.patch_width) for _ in range(config.patch_blocks)),
+                nn.LayerNorm(config.patch_width),
+            )
+            self.last = nn.Linear(config.patch_width, config.patch_tokens * config.width)
+
+    def embed(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """(B, 1, P) values -> (B, count, width)."""
+        raise NotImplementedError
+
+    def vector(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """What the heads read of (B, 1, P) values, or the tokens themselves, side by side."""
+        flat = self.embed(tokens, log_scale).flatten(1)
+        return self.blocks(flat) if self.to_heads else flat
+
+    def tokens(self, vector: Tensor) -> Tensor:
+        """What `vector` gave, as tokens of the trunk."""
+        if self.to_heads:
+            return self.last(vector).unflatten(-1, (-1, self.shape[1]))
+        return vector.unflatten(-1, self.shape)
+
+
+class NeighbourPatches(OtherTokens):
+    """Patches of `size` neighbouring bands, a token each; the broad bands share the last one."""
+
+    def __init__(self, config: ModelConfig, size: int = 7) -> None:
+        super().__init__(config, math.ceil(config.contrast_bands / size) + 1)
         self.narrow, self.size = config.contrast_bands, size
         bands = len(config.patch_bands)
         self.patches = math.ceil(self.narrow / size)
@@ -36,10 +68,10 @@ class NeighbourPatches(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.patches, 1, 2 * config.width))
         self.broad = nn.Linear(4 * (bands - self.narrow) + 2, 2 * config.width)
         self.place = nn.Parameter(torch.zeros(self.patches + 1, config.width))
-        self.last = nn.Linear(2 * config.width, config.width)
+        self.down = nn.Linear(2 * config.width, config.width)
 
-    def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
-        """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
+    def embed(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """(B, 1, P) values, (B,) scales -> (B, patches, width)."""
         embedding = jpassed.nn.embedding
         parts = (tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
         inner = tuple(t[:, : self.narrow] for t in parts)
@@ -55,23 +87,20 @@ class NeighbourPatches(nn.Module):
             h = torch.bmm(x.float().transpose(0, 1), self.first) + self.bias
             rest = self.broad(torch.cat((outer, whole), -1).float())
         h = torch.cat((h.transpose(0, 1), rest.unsqueeze(1)), 1)
-        return self.last(nn.functional.gelu(h)) + self.place
+        return self.down(nn.functional.gelu(h)) + self.place
 
 
-class LatentBands(nn.Module):
-    """One token a band, read by a few latents in one cross-attention (Jaegle+2021, Perceiver).
-
-    Takes the place of `PatchEmbedding`: (B, 1, P) values -> (B, latents, width).
-    """
+class LatentBands(OtherTokens):
+    """One token a band, read by a few latents in one cross-attention (Jaegle+2021, Perceiver)."""
 
     def __init__(self, config: ModelConfig, latents: int = 8) -> None:
-        super().__init__()
+        super().__init__(config, latents)
         self.band = BandEmbedding(config)
         self.latents = nn.Parameter(0.5 * torch.randn(1, latents, config.width))
         self.read = CrossBlock(config.width, config.heads, config.expansion)
 
-    def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
-        """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
+    def embed(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
+        """(B, 1, P) values, (B,) scales -> (B, latents, width)."""
         fields = ("wavelength", "width", "value", "error", "observed")
         columns = {name: getattr(tokens, name)[:, 0].unsqueeze(-1) for name in fields}
         single = TokenBatch(kind=tokens.kind, survey=tokens.survey, **columns)

@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -41,29 +42,40 @@ def default_config(project_root):
 
 
 def test_every_variant_is_a_valid_setting_with_a_prediction(bakeoff, table, project_root):
-    base, method = bakeoff.settings("base", table, default_config(project_root))
+    _, method = bakeoff.settings("base", table, default_config(project_root))
     seen = {}
     for name, variant in table["variants"].items():
         config, chosen = bakeoff.settings(name, table, default_config(project_root))
         assert set(chosen) == set(method), name
-        assert len(variant["prediction"]) > 10 and variant["group"] in "ABCDEF"
-        seen[name] = json.dumps([config.as_dict(), chosen, variant.get("seconds")])
-        if name != "base":
-            assert (config, chosen) != (base, method), f"{name} changes nothing"
-    assert len(set(seen.values())) == len(seen)
+        assert len(variant["prediction"]) > 10 and variant["group"] in "ABCDEFG"
+        # Variants that go on from trained weights may have the settings of one that does not.
+        start = bool(table["groups"].get(variant["group"], {}).get("start"))
+        seen[name] = json.dumps([config.as_dict(), chosen, variant.get("seconds"), start])
+    assert len(set(seen.values())) == len(seen), "two variants are the same"
 
 
-def small(narrow=16, broad=3):
+def test_a_group_has_its_own_baseline(bakeoff, table, project_root):
+    default = default_config(project_root)
+    early, _ = bakeoff.settings("base", table, default)
+    dense, _ = bakeoff.settings("dense", table, default)
+    fewer, _ = bakeoff.settings("dense-256", table, default)
+    assert early.mix.dense == 0 and not early.model.dense_readout
+    assert dense.mix.dense == 1024 and dense.model.dense_readout
+    assert fewer == replace(dense, mix=replace(dense.mix, dense=256))
+
+
+def small(narrow=16, broad=3, **settings):
     return ModelConfig(
         patch_bands=tuple(f"b{i}" for i in range(narrow + broad)), contrast_bands=narrow,
-        patch_width=16, patch_blocks=1, width=16, heads=2, blocks=1, redshift_bin=0.02,
+        patch_width=16, patch_blocks=1, width=16, heads=2, blocks=1, redshift_bin=0.02, **settings,
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("tokens", ["neighbours", "latents"])
-def test_other_tokens_of_the_bands_answer_and_heed_presence(parts, tokens):
+def test_other_tokens_of_the_bands_answer_and_heed_presence(parts, tokens, dense):
     torch.manual_seed(0)
-    config = small()
+    config = small(dense_readout=dense, patch_tokens=3)
     vocabulary = load_vocabulary()
     scaling = LabelScaling.from_vocabulary(vocabulary, vocabulary.scalars)
     count = len(config.patch_bands)
@@ -82,6 +94,9 @@ def test_other_tokens_of_the_bands_answer_and_heed_presence(parts, tokens):
         context = build_context(
             values, error, observed, layout, vocabulary=vocabulary, scaling=scaling
         )
+        if dense:
+            assert model.encode(context).tokens.shape[1] == 1 + 3
+            return model.from_patch(context, requests).redshift_logits
         return model(context, requests).redshift_logits
 
     first = answer(flux)
@@ -158,11 +173,18 @@ def test_a_variant_runs_and_is_not_run_again(bakeoff, real_data, tmp_path, monke
             "method": {"schedule": "sqrt", "warmup": 0.1, "decay": 0.4,
                        "hide": "default", "inputs": "all", "tokens": "dense"},
         },
+        "groups": {
+            "G": {"mix": {"dense": 64}, "model": {"dense_readout": True}},
+            "F": {"start": True},
+        },
         "variants": {
             "base": {"group": "A", "prediction": "starting point"},
             "muon": {"group": "B", "prediction": "as good", "optimiser": {"name": "muon"}},
+            "dense": {"group": "G", "prediction": "better"},
+            "fewer": {"group": "G", "prediction": "worse", "mix": {"requests": 2}},
+            "on": {"group": "F", "prediction": "not run without weights to start from"},
         },
-    }))  # fmt: skip
+    }, sort_keys=False))  # fmt: skip
     arguments = [
         "bakeoff.py", str(real_data), "-o", str(output), "--variants", str(settings),
         "--n", "256", "--seconds", "0.3", "--pool", "512",
@@ -170,17 +192,25 @@ def test_a_variant_runs_and_is_not_run_again(bakeoff, real_data, tmp_path, monke
     monkeypatch.setattr(sys, "argv", arguments)
     bakeoff.main()
     results = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [r["name"] for r in results] == ["base", "muon"]
+    assert [r["name"] for r in results] == ["base", "muon", "dense", "fewer"]
+    assert "--start" in capsys.readouterr().out
     for r in results:
-        assert r["steps"] > 0 and r["samples"] == 32 * r["steps"]
+        each = 32 + 64 * (r["group"] == "G")
+        assert r["steps"] > 0 and r["samples"] == each * r["steps"]
         figures = [r["log_z"], r["half_log_z"], r["labels_mean"], r["half_flux"], *r["nmad"]]
         assert all(math.isfinite(v) for v in figures)
         assert set(r["labels"]) == set(load_vocabulary().scalars) - {"z"}
     bakeoff.main()
-    assert len(output.read_text().splitlines()) == 2
+    assert len(output.read_text().splitlines()) == 4
     capsys.readouterr()
     monkeypatch.setattr(sys, "argv", [*arguments, "--table"])
     bakeoff.main()
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 4
+    assert len(printed) == 2 + 4
     assert len({line.count("|") for line in printed}) == 1
+    monkeypatch.setattr(sys, "argv", [*arguments, "--against", "dense"])
+    bakeoff.main()
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in printed[2:]] == ["dense", "fewer"]
+    apart = results[3]["log_z"] - results[2]["log_z"]
+    assert float(printed[3].split("|")[4]) == pytest.approx(apart, abs=6e-4)
