@@ -279,15 +279,19 @@ def differences(results: list[dict[str, Any]], against: str) -> str:
     base = next(r for r in results if r["name"] == against)
     keys = ("log_z", "half_log_z", "labels_mean", "half_flux")
     lines = [
-        "| variant | steps | objects/s | z | z, half | labels | bandfluxes, half | last - EMA |",
-        "|---|---|---|---|---|---|---|---|",
+        "| variant | prediction | steps | objects | z | z, half | labels | bandfluxes, half | "
+        "sigma_NMAD(z), r 20-21 | last - EMA |",
+        "|---" * 10 + "|",
     ]
     for r in results:
         if r["group"] != base["group"]:
             continue
         shown = [f"{r[k]:.3f}" if r is base else f"{r[k] - base[k]:+.3f}" for k in keys]
         last = r["log_z_without_ema"] - r["log_z"]
-        row = [r["name"], f"{r['steps']:,}", f"{r['samples_per_s']:,}", *shown, f"{last:+.3f}"]
+        row = [
+            r["name"], r["prediction"], f"{r['steps']:,}", f"{r['samples']:,}", *shown,
+            f"{r['nmad'][1]:.4f}", f"{last:+.3f}",
+        ]  # fmt: skip
         lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
 

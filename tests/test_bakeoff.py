@@ -213,4 +213,4 @@ def test_a_variant_runs_and_is_not_run_again(bakeoff, real_data, tmp_path, monke
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in printed[2:]] == ["dense", "fewer"]
     apart = results[3]["log_z"] - results[2]["log_z"]
-    assert float(printed[3].split("|")[4]) == pytest.approx(apart, abs=6e-4)
+    assert float(printed[3].split("|")[5]) == pytest.approx(apart, abs=6e-4)
