@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ NAMES = ("ew_halpha", "z", "logmstar", "flux:p2")
 
 
 def dense_model(**changes):
-    model = make_model(dense_readout=True, **changes)
+    model = make_model(dense_readout=True, patch_width=40, **changes)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if "dense.lift" in name:
@@ -114,6 +114,8 @@ def test_a_model_without_one_says_so():
         ModelConfig(dense_readout=True, patch_tokens=0)
     with pytest.raises(InputError, match="dense: 64 objects a step need"):
         TrainingConfig.from_dict({"mix": {"dense": 64}})
+    with pytest.raises(InputError, match="got -5 and 1"):
+        TrainingConfig.from_dict({"mix": {"dense": -5}})
 
 
 def test_one_vector_serves_all_requests():
@@ -149,6 +151,32 @@ def test_far_bins_have_no_share_of_a_softened_target(where, sigma, seed):
     np.testing.assert_allclose(found, wanted, atol=2e-4)
 
 
+@pytest.mark.parametrize("error", [math.nan, math.inf, 1e30])
+def test_a_broken_error_of_a_target_makes_a_broken_loss_not_a_crash(error):
+    head = BinnedHead(replace(CONFIG, redshift_bin=0.02), 0.3, 0.2)
+    logits = torch.zeros(2, head.edges.numel() - 1)
+    found = head.loss(logits, torch.zeros(2), torch.tensor([0.0, error]))
+    assert torch.isfinite(found[0])
+
+
+def test_joint_draws_ask_as_if_everything_were_shown():
+    # The sampler hands the embedded bands in, and the bands themselves for fluxes and lines alone.
+    model = dense_model(rest_frame=True, readout_kernels=3)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith(("readout.last.weight", "rest.last.weight")):
+                torch.nn.init.normal_(p, std=0.5)
+    made = objects(5, seed=4, observed=1.0, given=0.6)
+    context = made.context()
+    whole = ask(model, context, ("z", "logmstar"))
+    requests = build_requests(("z", "logmstar"), VOCABULARY, PASSBANDS)
+    none = {f.name: getattr(context.bands, f.name)[:, :0] for f in fields(context.bands)}
+    bare = replace(context, patch=None, bands=replace(context.bands, **none))
+    with torch.inference_mode():
+        embedded = model.embed_observed(context).take(torch.arange(len(context)))
+        close(model(bare, requests, embedded), whole)
+
+
 @pytest.mark.real_data
 def test_a_training_asks_the_patch_for_every_label(real_data, tmp_path):
     ssp = (str(real_data / "ssp" / "ssp_bc03_lr_chabrier.npz"),)
@@ -161,7 +189,8 @@ def test_a_training_asks_the_patch_for_every_label(real_data, tmp_path):
     seen = setup.simulated.draw(40, generator)
     question = setup.questioner.ask_patch(seen, generator)
     assert question.requests.names == SCALING.names
-    assert torch.equal(question.asked, seen.label_known)
+    there = question.context.patch.present
+    assert torch.equal(question.asked, seen.label_known & there)
     assert question.context.bands.value.shape[1] == 0
     assert question.context.labels.value.shape[1] == 0
     shown = question.context.patch.observed[:, 0]
@@ -170,6 +199,13 @@ def test_a_training_asks_the_patch_for_every_label(real_data, tmp_path):
     assert float(question.weight.mean()) == pytest.approx(1.0, abs=1e-5)
 
     folder = train(config, tmp_path / "run", ssp=ssp)
+    train(config, tmp_path / "resumed", ssp=ssp, stop_after=4)
+    train(config, tmp_path / "resumed", ssp=ssp, resume=True)
+    one, other = ((tmp_path / run / "log.jsonl").read_text() for run in ("run", "resumed"))
+    for a, b in zip(one.splitlines(), other.splitlines(), strict=True):
+        first, second = json.loads(a), json.loads(b)
+        for key in ("loss", "loss_dense", "objects", "gradient_norm"):
+            assert first[key] == pytest.approx(second[key], rel=1e-4), key
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert all(np.isfinite(line["loss_dense"]) for line in log)
     assert log[-1]["objects"] == len(log) * (64 + 48)

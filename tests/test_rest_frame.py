@@ -82,8 +82,21 @@ def test_without_a_redshift_or_a_passband_it_is_silent():
 def test_an_uncertain_redshift_is_told_from_an_exact_one():
     rest, asked = module(), bands((5500.0, 110.0))
     exact = rest(labelled().context().labels, asked)
-    vague = rest(labelled(error=0.05).context().labels, asked)
-    assert (exact - vague).abs().amax((1, 2)).min() > 1e-3
+    # Among them the one whose logarithm is the zero of the scaled input.
+    kind = VOCABULARY["z"]
+    for blur in (0.001, float(np.exp(-3.0)) * kind.width, 0.05):
+        vague = labelled()
+        error = vague.label_error.clone()
+        error[:, REDSHIFT] = blur * (1.0 + vague.value[:, REDSHIFT])
+        other = rest(replace(vague, label_error=error).context().labels, asked)
+        assert (exact - other).abs().amax((1, 2)).min() > 1e-3
+
+
+def test_a_line_is_not_read_where_the_redshift_is_vague():
+    readout, asked = module(LocalReadout), build_requests(("ew_oii",), VOCABULARY, {})
+    size = [readout(labelled(error=e).context(), asked).abs().max() for e in (0.0, 1e-4, 0.05)]
+    assert size[0] == pytest.approx(float(size[1]), rel=0.01)
+    assert size[2] < 0.05 * size[0]
 
 
 def test_lines_are_read_where_they_are_observed():
@@ -111,7 +124,7 @@ def test_rest_wavelengths_are_those_of_lines_and_of_the_continuum_under_them():
     assert set(LINE_LIMITS) < set(VOCABULARY.names)
 
 
-def test_a_model_with_it_starts_as_one_without():
+def test_untrained_it_changes_nothing():
     context = labelled(other=True).context()
     asked = build_requests(("ew_halpha", "flux:p1", "z"), VOCABULARY, PASSBANDS)
     plain, knowing = make_model(readout_kernels=3), make_model(readout_kernels=3, rest_frame=True)

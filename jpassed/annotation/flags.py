@@ -33,8 +33,8 @@ FLAGS: dict[Flag, str] = {
     Flag.NOT_DETECTED: "weighted mean flux below 3 times its error",
     Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on, or "
     "a label of the context outside its range",
-    Flag.NOT_REFINED: "refinement was asked and failed: fewer than 10 effective draws (the outputs "
-    "are the network's own), or weights with a heavy tail (k above 0.7)",
+    Flag.NOT_REFINED: "refinement was asked and failed, with fewer than 10 effective draws: the "
+    "outputs are the network's own",
 }
 """What each bit means."""
 

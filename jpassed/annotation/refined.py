@@ -44,9 +44,6 @@ LEAST_DRAWS = 100
 LEAST_EFFECTIVE = 10.0
 """Fewest effective draws of a refined posterior: below it the network's own one stays."""
 
-LARGEST_K = 0.7
-"""Above this shape of their tail, weights are unreliable (Vehtari et al. 2024)."""
-
 AT_ONCE = 128
 """Objects whose draws are kept at a time: it bounds the memory."""
 
@@ -59,8 +56,7 @@ ROW_COLUMNS: dict[str, tuple[str, str]] = {
         "ln of the probability density of the photometry, in units of its errors, under the "
         "simulated galaxies", "stat.likelihood"),
     f"{PREFIX}refine_k": (
-        f"Shape of the tail of the weights (Vehtari et al. 2024); above {LARGEST_K:g} they are "
-        "unreliable",
+        "Shape of the tail of the weights (Vehtari et al. 2024); above 0.7 they are unreliable",
         "stat.fit.param"),
 }  # fmt: skip
 """Columns of rows, their description and UCD."""
@@ -196,6 +192,7 @@ class TaskRefiner:
         size = AT_ONCE if task.batch_size is None else min(task.batch_size, AT_ONCE)
         self.task, self.n = replace(task, batch_size=size), int(n)
         self._rows = np.full((len(ROW_COLUMNS), len(task)), np.nan)
+        self._failed = np.zeros(len(task), dtype=bool)
         self.refinement = load_refinement(task.model, source)
         self.predictor = Predictor(task.model, ("z",), task.passbands, task.device)
         self.columns = _usable(task.photometry)
@@ -249,12 +246,8 @@ class TaskRefiner:
             weight, effective, log_evidence(log_weight), shape, "z" in task.labels,
         )  # fmt: skip
         self._rows[:, rows] = found.efficiency, found.log_evidence, found.pareto_k
+        self._failed[rows] = ~found.refined
         return found
-
-    def failed(self) -> NDArray[np.bool_]:
-        """Rows that were refined and whose refinement is not to be trusted."""
-        efficiency, _, shape = self._rows
-        return (efficiency * self.n < LEAST_EFFECTIVE) | (shape > LARGEST_K)
 
     def add_row_columns(self, table: QTable) -> None:
         """Add `ROW_COLUMNS` of the rows that were refined, and say in the flag where it failed."""
@@ -268,7 +261,7 @@ class TaskRefiner:
             kept = MaskedColumn(stored, mask=hidden, **about) if hidden.any() else None
             table.add_column(Column(stored, **about) if kept is None else kept)
         flag = table[f"{PREFIX}flag"]
-        flag[self.failed() & ~blind] |= int(Flag.NOT_REFINED)
+        flag[self._failed & ~blind] |= int(Flag.NOT_REFINED)
 
     def _objects(
         self,

@@ -84,10 +84,7 @@ def _neighbourhood(pivot: Tensor) -> Tensor:
 
 
 class PatchEmbedding(nn.Module):
-    """A whole survey's bands to a few context tokens, through residual blocks.
-
-    (B, 1, P) values -> (B, patch_tokens, width).
-    """
+    """A whole survey's bands to one vector, through residual blocks, and that to a few tokens."""
 
     neighbourhood: Tensor
 
@@ -107,16 +104,12 @@ class PatchEmbedding(nn.Module):
         self.last = nn.Linear(config.patch_width, config.patch_tokens * config.width)
         self.shape = (config.patch_tokens, config.width)
 
-    def forward(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
-        """Embed (B, 1, P) tokens; `log_scale` is (B,)."""
-        return self.tokens(self.vector(tokens, log_scale))
-
     def tokens(self, vector: Tensor) -> Tensor:
         """What `vector` gave, (B, patch_width), as (B, patch_tokens, width)."""
         return self.last(vector).unflatten(-1, self.shape)
 
     def vector(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
-        """(B, patch_width) of the whole patch, normalised."""
+        """(B, 1, P) values and (B,) scales -> (B, patch_width), zero where no band is observed."""
         x = _channels(tokens.value[:, 0], tokens.error[:, 0], tokens.observed[:, 0])
         if self.fill:
             x = self._interpolated(x, tokens.observed[:, 0])
@@ -132,7 +125,7 @@ class PatchEmbedding(nn.Module):
             h = self.first(x.float())
         for block in self.blocks:
             h = block(h)
-        return self.norm(h)
+        return self.norm(h) * tokens.present.to(h.dtype)
 
     def _interpolated(self, x: Tensor, observed: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

@@ -131,7 +131,8 @@ class BinnedHead(nn.Module):
         soft = torch.hypot(error * self.scale, torch.full_like(error, 0.5 * self.step))
         # Most targets are exact: no bin further off than six of the widest Gaussian has a share.
         bins = logits.shape[-1]
-        wide = 2 * math.ceil(WINDOW * float(soft.max()) / self.step) + 1
+        reach = torch.nan_to_num(WINDOW * soft.max() / self.step, nan=bins, posinf=bins)
+        wide = 2 * math.ceil(float(reach.clamp(max=bins))) + 1
         nearest = ((x - self.edges[0]) / self.step).long() - wide // 2
         first = nearest.clamp(min=0, max=max(0, bins - wide))
         near = first + torch.arange(min(wide, bins) + 1, device=x.device)

@@ -74,7 +74,7 @@ class Prediction:
     names : tuple of str
         The requests.
     parameters : Tensor
-        (B, R, 2 or 3 K) of the scalar head; the row of a binned redshift is not used.
+        (B, R, numbers of the scalar head's form); the row of a binned redshift is not used.
     redshift_logits : Tensor or None
         (B, bins), if redshift was asked and its head is binned.
     """
@@ -137,8 +137,7 @@ class SEDModel(nn.Module):
             patch = self.patch.tokens(vector)
             parts.append(patch)
             present.append(context.patch.present.expand(-1, patch.shape[1]))
-            if self.dense is not None:
-                dense = vector * context.patch.present.to(vector.dtype)
+            dense = None if self.dense is None else vector
         elif self.dense is not None:
             dense = parts[0].new_zeros(len(context), self.config.patch_width)
         if context.bands.value.shape[1]:
@@ -205,8 +204,7 @@ class SEDModel(nn.Module):
         if self.dense is None or self.patch is None or context.patch is None:
             raise ModelError("from_patch: expected a model with a dense readout, and a patch")
         vector = self.patch.vector(context.patch, context.log_scale)
-        dense = vector * context.patch.present.to(vector.dtype)
-        return self._answer(dense.unsqueeze(1), requests)
+        return self._answer(vector.unsqueeze(1), requests)
 
     def _answer(self, h: Tensor, requests: Requests) -> Prediction:
         """Heads of (B, R or 1, D or W) vectors; one vector serves all requests."""

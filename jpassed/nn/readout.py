@@ -73,7 +73,9 @@ class LocalReadout(nn.Module):
                 given = given_redshift(context.labels, self.vocabulary)
                 stretch = (1.0 + given.redshift).unsqueeze(1)
                 h = self._read(groups, self.line[requests.kind[lines]] * stretch)
-                out = out.index_copy(1, lines, h * given.known[:, None, None])
+                # Off by more than the narrowest kernel, a line would be read from its neighbours.
+                sure = given.known / (1.0 + (given.blur / NARROWEST).square())
+                out = out.index_copy(1, lines, h * sure[:, None, None])
         return out
 
     def _read(self, groups: list[TokenBatch], wavelength: Tensor) -> Tensor:

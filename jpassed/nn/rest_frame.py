@@ -24,13 +24,16 @@ class GivenRedshift:
     redshift : Tensor
         (B,); 0 where it is not known.
     error : Tensor
-        (B,) in scaled units; 0 where it is exact or not known.
+        (B,) of ln(1+z), in scaled units; 0 where it is exact or not known.
+    blur : Tensor
+        (B,) the same in ln(1+z) itself.
     known : Tensor
         (B,) bool.
     """
 
     redshift: Tensor
     error: Tensor
+    blur: Tensor
     known: Tensor
 
 
@@ -41,7 +44,8 @@ def given_redshift(labels: TokenBatch, vocabulary: Vocabulary) -> GivenRedshift:
     one, known = given.float(), given.any(1)
     scaled = (labels.value[..., 0] * one).sum(1)
     z = torch.where(known, torch.expm1(scaled * kind.width + kind.loc), 0.0)
-    return GivenRedshift(z, (labels.error[..., 0] * one).sum(1), known)
+    error = (labels.error[..., 0] * one).sum(1)
+    return GivenRedshift(z, error, error * kind.width, known)
 
 
 class RestFrame(nn.Module):
@@ -61,7 +65,7 @@ class RestFrame(nn.Module):
         super().__init__()
         self.vocabulary = vocabulary
         self.where = WavelengthEncoding(config.frequencies)
-        self.first = nn.Linear(self.where.size + 1, 2 * config.width)
+        self.first = nn.Linear(self.where.size + 2, 2 * config.width)
         self.last = nn.Linear(2 * config.width, config.width)
         # Nothing at first: see LocalReadout.
         nn.init.zeros_(self.last.weight)
@@ -78,7 +82,8 @@ class RestFrame(nn.Module):
             given = given_redshift(labels, self.vocabulary)
             stretch = (1.0 + given.redshift).unsqueeze(1)
             code = self.where(requests.wavelength[rows] / stretch, requests.width[rows] / stretch)
-            blur = (given.error.clamp(min=1e-6).log() + 3.0) / 3.0 * (given.error > 0)
-            blur = blur[:, None, None].expand(-1, len(rows), -1)
-            h = self.last(nn.functional.gelu(self.first(torch.cat((code, blur), -1))))
+            blurred = (given.error > 0).float()
+            blur = (given.error.clamp(min=1e-6).log() + 3.0) / 3.0 * blurred
+            extra = torch.stack((blur, blurred), -1).unsqueeze(1).expand(-1, len(rows), -1)
+            h = self.last(nn.functional.gelu(self.first(torch.cat((code, extra), -1))))
         return out.index_copy(1, rows, h * given.known[:, None, None])

@@ -193,7 +193,10 @@ def _proposal(
         start = int(kept["step"])
     elif latest.exists():
         # Another network's context means something else, but the flow after it is much the same.
-        nets.load_state_dict(torch.load(latest)["state"], strict=False)
+        own = nets.state_dict()
+        kept = torch.load(latest)["state"]
+        fits = {k: v for k, v in kept.items() if k in own and v.shape == own[k].shape}
+        nets.load_state_dict(fits, strict=False)
 
     def keep(step: int) -> None:
         content = {"state": nets.state_dict(), "step": step}

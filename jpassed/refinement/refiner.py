@@ -105,7 +105,7 @@ class Proposal:
         spread = running_mean(probability)
         probability = (1 - DEFENSIVE) * spread + DEFENSIVE * running_mean(spread.sqrt(), 9) * inside
         probability = probability * inside
-        described = flow.described(read_out(*encoded).cpu())
+        described = flow.described(read_out(*(None if t is None else t.cpu() for t in encoded)))
         return cls(described, probability / probability.sum(1, keepdim=True), edges)
 
 

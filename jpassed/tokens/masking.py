@@ -60,7 +60,10 @@ def hide_bands(
     way = (uniform(n) * 3).long()
     random = uniform(n, b) >= uniform(n, 1)
     log_pivot = pivot.to(device).log()
-    low, high = log_pivot.min(), log_pivot.max()
+    # The window lies in what anybody shows: not in the wavelengths of surveys that take no part.
+    shown_at_all = observed.any(0)
+    reach = log_pivot[shown_at_all] if bool(shown_at_all.any()) else log_pivot
+    low, high = reach.min(), reach.max()
     edges = (low + (high - low) * uniform(n, 2)).sort(-1).values
     # Half of the windows are what survey spectrographs cover: all but a few bands at the ends.
     narrow = uniform(n, 1) < 0.5

@@ -257,6 +257,11 @@ class TrainingConfig:
             raise UnknownNameError("on_divergence", self.watch.on_divergence, ("stop", "rollback"))
         if self.watch.window < 150:
             raise InputError(f"watch: window: expected 150 or more, got {self.watch.window}")
+        if self.mix.dense < 0 or self.mix.dense_weight <= 0:
+            raise InputError(
+                "mix: expected dense: 0 or more objects and a positive dense_weight, got "
+                f"{self.mix.dense} and {self.mix.dense_weight:g}"
+            )
         if self.mix.dense and not self.model.dense_readout:
             raise InputError(
                 f"mix: dense: {self.mix.dense} objects a step need model: {{dense_readout: true}}"

@@ -27,14 +27,16 @@ COLUMNS = {
     "seconds": "seconds of training, those before a resume included",
     "samples_per_second": "objects a second, over the last 20 steps",
     "learning_rate": "learning rate",
-    "loss": "what is minimised: the weighted mean of the losses of all requests",
+    "loss": "what is minimised: the weighted mean of the losses of all requests, and that of the "
+    "dense question",
     "loss_z": "mean negative log likelihood of redshift (nat, scaled units)",
     "loss_labels": "the same of the labels asked that are neither redshift nor an EW",
     "loss_ew": "the same of the EWs asked",
     "loss_flux": "the same of the bandfluxes asked",
     "loss_dense": "the weighted mean of the losses of all labels asked of the dense readout",
     "gradient_norm": "norm of the gradient before it was clipped",
-    "weight_ess": "effective number of objects over their number, from the weights of the batch",
+    "weight_ess": "effective number of objects over their number, from the weights of the batch of "
+    "requests",
     "skipped": "steps skipped so far, for a loss or gradient that was not finite",
 }
 """What a line of the log holds; ``validation`` comes with some lines, under its own names."""

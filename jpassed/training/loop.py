@@ -142,6 +142,7 @@ class _Trainer:
             self.network, options.name, options.learning_rate, options.weight_decay
         )
         self.seconds = 0.0
+        self.objects = 0
         self.history: list[dict[str, Any]] = []
         self.started_from: dict[str, Any] | None = None
         self.rollbacks = 0
@@ -158,6 +159,7 @@ class _Trainer:
             self.folder, self.network, self.average, self.optimiser, self.config.optimiser.name
         )
         self.seconds = float(record.get("seconds", 0.0))
+        self.objects = int(record.get("objects", step * self.config.objects_per_step))
         self.history = list(record.get("history", []))
         self.started_from = record.get("started_from")
         changes = _changes(record.get("training", {}), self._settings())
@@ -242,8 +244,9 @@ class _Trainer:
         if self.guard.usable(step + 1, loss, size):
             self.optimiser.step()
             self._smooth(step)
+        self.objects += self.config.objects_per_step
         return {
-            "step": step + 1, "objects": (step + 1) * self.config.objects_per_step,
+            "step": step + 1, "objects": self.objects,
             "learning_rate": rate, "loss": loss, **groups, "gradient_norm": size,
             "weight_ess": round(effective_share(question.weight), 4),
             "skipped": self.guard.skipped,
@@ -334,7 +337,7 @@ class _Trainer:
             "history": self.history,
             "provenance": self.setup.provenance,
             "steps": step,
-            "objects": step * self.config.objects_per_step,
+            "objects": self.objects,
             "seconds": round(self.seconds, 1),
             "device": self.device.type,
             "torch": str(torch.__version__),
@@ -346,7 +349,8 @@ class _Trainer:
         write_state(
             self.folder, step, self.network, self.average, self.optimiser,
             {
-                "seconds": self.seconds, "history": self.history, "training": self._settings(),
+                "seconds": self.seconds, "objects": self.objects, "history": self.history,
+                "training": self._settings(),
                 "kinds": list(self.vocabulary.names), "started_from": self.started_from,
                 "rollbacks": self.rollbacks, "skipped": self.guard.skipped,
                 "optimiser": self.config.optimiser.name,

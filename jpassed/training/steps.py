@@ -138,9 +138,9 @@ class Questioner:
         requests = build_requests(self.scaling.names, self.vocabulary, {}).to(seen.flux.device)
         target, error = self.scaling.to_scaled(seen.labels, seen.label_error)
         weight = self._weight(seen, observed)
-        return Question(
-            context, requests, target, error, seen.label_known, weight / weight.mean()
-        )
+        # Without a band of the patch there is nothing to read.
+        asked = seen.label_known & observed.any(-1, keepdim=True)
+        return Question(context, requests, target, error, asked, weight / weight.mean())
 
     def _weight(self, seen: Observation, observed: Tensor) -> Tensor:
         """Weights of the objects, given the bands that each of them shows; 1 for real ones."""
