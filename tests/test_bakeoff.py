@@ -60,7 +60,7 @@ def test_a_group_has_its_own_baseline(bakeoff, table, project_root):
     dense, _ = bakeoff.settings("dense", table, default)
     fewer, _ = bakeoff.settings("dense-256", table, default)
     assert early.mix.dense == 0 and not early.model.dense_readout
-    assert dense.mix.dense == 1024 and dense.model.dense_readout
+    assert dense.mix.dense == 512 and dense.model.dense_readout
     assert fewer == replace(dense, mix=replace(dense.mix, dense=256))
 
 
