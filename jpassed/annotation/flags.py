@@ -34,7 +34,7 @@ FLAGS: dict[Flag, str] = {
     Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on, or "
     "a label of the context outside its range",
     Flag.NOT_REFINED: "refinement was asked and failed, with fewer than 10 effective draws: the "
-    "outputs are the network's own",
+    "outputs are those of unweighted draws",
 }
 """What each bit means."""
 

@@ -29,7 +29,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     metavar="NAMES",
     multiple=True,
     help="Quantities to predict, comma-separated; flux:BAND is a bandflux, lineflux_halpha one of "
-    "those derived from joint draws. Default: all labels and the GALEX bandfluxes.",
+    "those derived from joint draws. Default: the main labels and the GALEX bandfluxes.",
 )
 @click.option(
     "--context",
