@@ -97,6 +97,12 @@ def test_every_format_in_and_out(example, annotated, tmp_path, ending):
     )
 
 
+def test_empty_outputs_are_refused(example):
+    shown = CliRunner().invoke(main, ["annotate", str(example), "--outputs", " , "])
+    assert shown.exit_code == 2
+    assert "--outputs names no quantity" in shown.output
+
+
 def test_outputs_chosen_and_nothing_else(example, tmp_path):
     out = tmp_path / "out.ecsv"
     run("annotate", example, "-o", out, "--outputs", "flux:J0660,z", "--samples", 3, "--pdf")

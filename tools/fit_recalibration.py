@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+from fit_refinement import LINES, SHARES, SSP
 
 from jpassed.annotation import infer
 from jpassed.posteriors.calibration import Recalibration
@@ -22,9 +23,6 @@ from jpassed.simulation import simulate
 from jpassed.weights import find_model, load_model
 
 SEED = 90_210_002
-SSP = ("ssp/ssp_bc03_lr_chabrier.npz", "ssp/ssp_emiles_kroupa.npz")
-SHARES = (0.3, 0.7)
-LINES = "ssp/fsps_nebular/ZAU_ND_mist.lines"
 
 
 def main() -> None:

@@ -97,6 +97,8 @@ def command(
         raise click.UsageError("--survey and --map exclude each other: a map describes a survey.")
     known = pairs(context, "--context")
     wanted = comma_list(outputs)
+    if outputs and not wanted:
+        raise click.UsageError("--outputs names no quantity; leave it out for the default ones.")
 
     from jpassed.annotation import annotate
     from jpassed.io.catalogs import default_output, read_catalog, write_catalog
