@@ -1,10 +1,9 @@
 """The whole patch, past the trunk: what requests start from and what the heads read.
 
-A trunk hands a survey's bands on in a few tokens, which costs redshift a tenth of a nat (see the
-bake-off in the docs). Here every head reads the patch's own vector d, of hundreds of numbers, and
-what the decoder made of the request is added to it: with the bands alone in the context the sum
-is a dense network of the bands, and other bands and labels move it. The vector costs nothing per
-request, so that a training can ask it for every quantity at once.
+A trunk hands a survey's bands on in a few tokens, a bottleneck for redshift (see the bake-off in
+the docs). Here every head reads the patch's own vector, of hundreds of numbers, and what the
+decoder made of the request, from all of the context, is added to it. The vector costs nothing per
+request, so that a training can ask it alone for every quantity at once (`SEDModel.from_patch`).
 """
 
 from __future__ import annotations
