@@ -10,9 +10,13 @@ __all__ = [
     "FileError",
     "InputError",
     "JpassedError",
+    "LoginError",
     "MissingDependencyError",
     "ModelError",
+    "QueryError",
+    "ServiceError",
     "TrainingError",
+    "TruncatedAnswerError",
     "UnknownNameError",
     "UnrecognisedTableError",
 ]
@@ -57,6 +61,22 @@ class UnrecognisedTableError(InputError):
 
 class FileError(JpassedError, OSError):
     """A file that is missing, damaged, in the way, or cannot be written."""
+
+
+class ServiceError(JpassedError, OSError):
+    """A service on the network that cannot be reached, or whose answer cannot be used."""
+
+
+class TruncatedAnswerError(ServiceError):
+    """An answer that is not all of the result: the service's row limit cut it (overflow)."""
+
+
+class LoginError(ServiceError):
+    """A service that asks for a login, or refuses the one that was given."""
+
+
+class QueryError(InputError):
+    """A query that the service refuses: its syntax, or a table or column it does not have."""
 
 
 class CoverageError(InputError):

@@ -1,0 +1,1 @@
+"""Training sets from the archives of spectroscopic surveys."""

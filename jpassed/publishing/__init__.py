@@ -1,0 +1,1 @@
+"""What a data centre needs to serve an annotated catalogue."""

@@ -1,0 +1,1 @@
+"""Tables from and to the desktop tools on a SAMP hub."""

@@ -1,0 +1,1 @@
+"""The Virtual Observatory: services by name, queries, cross-matches."""
