@@ -1,0 +1,207 @@
+"""Tables that a message points at: only from this machine unless more is allowed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.parse import unquote, urlsplit
+from urllib.request import (
+    HTTPRedirectHandler,
+    ProxyHandler,
+    Request,
+    build_opener,
+    url2pathname,
+)
+
+from jpassed.exceptions import FileError, InputError, ServiceError
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["MAX_BYTES", "check_url", "fetch_table", "file_of_url"]
+
+MAX_BYTES = 2_000_000_000
+"""Largest file that is read, in bytes, where nothing else is asked for."""
+
+ENDINGS = {"votable": ".vot", "fits": ".fits"}
+
+CHUNK = 1 << 20
+
+
+def check_url(url: str, allow_remote: bool = False) -> None:
+    """Refuse what no other program on this machine would offer.
+
+    Any client of the hub, and through it a web page, can send a URL. Unless `allow_remote` is
+    true only ``file:`` and ``http(s)`` on an address of this machine pass.
+
+    Raises
+    ------
+    InputError
+        If the URL is not one of these.
+    """
+    parts = urlsplit(url)
+    scheme = parts.scheme.lower()
+    if scheme == "file":
+        if (parts.hostname or "localhost") != "localhost":
+            raise InputError(f"{url} names a file of another machine, which is not read")
+        return
+    if scheme not in ("http", "https"):
+        raise InputError(f"{url} is not a URL of a table: expected file:, http: or https:")
+    if not parts.hostname:
+        raise InputError(f"{url} names no host")
+    if not allow_remote and not _is_here(parts.hostname):
+        raise InputError(
+            f"{url} lies on another machine, and any program on the hub could have sent it: it is "
+            "not fetched. Start `jpassed samp --allow-remote` to allow such tables, or load it in "
+            "TOPCAT and send it from there"
+        )
+
+
+def _is_here(host: str) -> bool:
+    """Whether every address of a host is one of this machine."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(_is_own(family, place) for family, _, _, _, place in found)
+
+
+def _is_own(family: int, place: Any) -> bool:
+    # A socket can be bound to an address of this machine only; 0.0.0.0 is none.
+    if place[0] in ("0.0.0.0", "::"):
+        return False
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((place[0], 0, *place[2:]))
+    except OSError:
+        return False
+    return True
+
+
+class _CheckedRedirects(HTTPRedirectHandler):
+    """Follows a redirect only to where a message may point, too."""
+
+    def __init__(self, allow_remote: bool) -> None:
+        self._allow_remote = allow_remote
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
+        if urlsplit(newurl).scheme.lower() not in ("http", "https"):
+            raise InputError(f"{req.full_url} redirects to {newurl}, which is not followed")
+        check_url(newurl, self._allow_remote)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def file_of_url(url: str) -> Path:
+    """Path that a ``file:`` URL means."""
+    parts = urlsplit(url)
+    return Path(url2pathname(parts.path) if os.name == "nt" else unquote(parts.path))
+
+
+def fetch_table(
+    url: str,
+    form: str,
+    folder: Path,
+    *,
+    allow_remote: bool = False,
+    max_bytes: int = MAX_BYTES,
+    timeout: float = 60.0,
+) -> QTable:
+    """The table that a message points at.
+
+    Parameters
+    ----------
+    url : str
+    form : {"votable", "fits"}
+        What the message says it is; the file's name may end in anything.
+    folder : Path
+        Where it may lie while it is read.
+    allow_remote : bool
+        See `check_url`.
+    max_bytes : int
+        Largest size of the file.
+    timeout : float
+        Seconds without a byte after which the server is given up.
+
+    Raises
+    ------
+    InputError
+        If the URL is refused, or the table is empty.
+    FileError
+        If the file is missing, larger than `max_bytes`, or no table of that format.
+    ServiceError
+        If the server cannot be reached or does not send the table.
+    """
+    from jpassed.io.catalogs import read_catalog
+
+    check_url(url, allow_remote)
+    place = folder / f"received{ENDINGS[form]}"
+    place.unlink(missing_ok=True)
+    try:
+        if urlsplit(url).scheme.lower() == "file":
+            _link(file_of_url(url), place, url, max_bytes)
+        else:
+            _download(url, place, allow_remote, max_bytes, timeout)
+        try:
+            return read_catalog(place)
+        except (FileError, InputError) as exc:
+            # The reader knows the file under a name that tells its sender nothing.
+            raise type(exc)(str(exc).replace(str(place), url).replace(place.name, url)) from exc
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _link(source: Path, place: Path, url: str, max_bytes: int) -> None:
+    try:
+        about = source.stat()
+    except FileNotFoundError:
+        raise FileError(f"{url}: there is no such file") from None
+    except (OSError, ValueError) as exc:
+        raise FileError(f"cannot read {url}: {exc}") from exc
+    if not stat.S_ISREG(about.st_mode):
+        raise FileError(f"{url} is not a file with a table")  # a folder, a pipe, a device
+    if about.st_size > max_bytes:
+        raise _too_large(url, about.st_size, max_bytes)
+    try:
+        place.symlink_to(source)
+    except OSError:  # not everybody may make links on Windows
+        shutil.copyfile(source, place)
+
+
+def _download(url: str, place: Path, allow_remote: bool, max_bytes: int, timeout: float) -> None:
+    handlers: list[Any] = [_CheckedRedirects(allow_remote)]
+    if not allow_remote:
+        handlers.append(ProxyHandler({}))  # what lies on this machine needs no proxy
+    try:
+        with build_opener(*handlers).open(url, timeout=timeout) as answer:
+            stated = answer.headers.get("Content-Length")
+            if stated is not None and stated.isdigit() and int(stated) > max_bytes:
+                raise _too_large(url, int(stated), max_bytes)
+            size = 0
+            with open(place, "wb") as target:
+                while chunk := answer.read(CHUNK):
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise _too_large(url, size, max_bytes)
+                    target.write(chunk)
+            if stated is not None and stated.isdigit() and size < int(stated):
+                raise ServiceError(f"{url} was cut after {size} of {stated} bytes; send it again")
+    except (InputError, FileError, ServiceError):
+        raise
+    except (URLError, HTTPException, OSError, ValueError) as exc:
+        reason = getattr(exc, "reason", None) or exc
+        raise ServiceError(f"cannot fetch {url}: {reason}. Send the table again") from exc
+
+
+def _too_large(url: str, size: int, limit: int) -> FileError:
+    return FileError(
+        f"{url} has {size / 1e6:.0f} MB or more, the limit is {limit / 1e6:.0f} MB "
+        "(jpassed samp --max-size); annotate such a file with `jpassed annotate`"
+    )
