@@ -8,7 +8,7 @@ import re
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,9 +16,11 @@ from jpassed.exceptions import FileError, InputError
 from jpassed.io.native_columns import refuse_duplicates
 from jpassed.io.texts import as_json, one_line
 
-__all__ = ["read_votable", "write_votable"]
+__all__ = ["read_votable", "read_votable_stream", "write_votable"]
 
 logger = logging.getLogger(__name__)
+
+_PIECE = 1 << 18
 
 JSON_UTYPE = "jpassed:json"
 """utype of a PARAM whose text is JSON (lists, dictionaries)."""
@@ -47,12 +49,28 @@ def read_votable(content: bytes, path: Path, part: str | None) -> Any:
     InputError
         If column names occur twice.
     """
+    return read_votable_stream(BytesIO(content), path, part)
+
+
+def read_votable_stream(stream: BinaryIO, path: object, part: str | None) -> Any:
+    """Read one table of a VOTable that is read piece by piece; see `read_votable`.
+
+    Parameters
+    ----------
+    stream : binary file
+        Read from where it stands; never held in memory as a whole.
+    path : object
+        For messages.
+    part : str or None
+    """
     from astropy.io import votable
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            document = votable.parse(BytesIO(_without_text_arrays(content)), verify="ignore")
+            # A function: of a file object astropy wants to seek.
+            source = _WithoutTextArrays(stream).read
+            document = votable.parse(source, verify="ignore")
             _refuse_error(document, path)
             chosen = _choose(list(document.iter_tables()), path, part)
             refuse_duplicates((field.name for field in chosen.fields), path)
@@ -76,12 +94,28 @@ def read_votable(content: bytes, path: Path, part: str | None) -> Any:
     return table
 
 
-def _without_text_arrays(content: bytes) -> bytes:
+class _WithoutTextArrays:
     """The file without PARAM elements that hold several texts.
 
     STILTS and TOPCAT write the COMMENT cards of a FITS table as such a PARAM; astropy refuses the
-    whole file for it.
+    whole file for it. Only what lies before the data is looked at.
     """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        head = b""
+        while b"<DATA>" not in head:
+            piece = stream.read(_PIECE)
+            if not piece:
+                break
+            head += piece
+        self._head = BytesIO(_without_text_arrays(head))
+        self._rest = stream
+
+    def read(self, size: int) -> bytes:
+        return self._head.read(size) or self._rest.read(size)
+
+
+def _without_text_arrays(content: bytes) -> bytes:
     head, mark, tail = content.partition(b"<DATA>")
 
     def keep(found: re.Match[bytes]) -> bytes:
@@ -94,7 +128,7 @@ def _without_text_arrays(content: bytes) -> bytes:
     return re.sub(pattern, keep, head, flags=re.DOTALL) + mark + tail
 
 
-def _refuse_error(document: Any, path: Path) -> None:
+def _refuse_error(document: Any, path: object) -> None:
     for resource in document.resources:
         for info in resource.infos:
             if info.name == "QUERY_STATUS" and str(info.value).upper() == "ERROR":
@@ -104,7 +138,7 @@ def _refuse_error(document: Any, path: Path) -> None:
                 logger.warning("%s was cut by the service that made it (OVERFLOW)", path)
 
 
-def _choose(tables: list[Any], path: Path, part: str | None) -> Any:
+def _choose(tables: list[Any], path: object, part: str | None) -> Any:
     tables = [table for table in tables if len(table.fields)]
     listed = ", ".join(f"{k} {table.name or table.ID or ''!r}" for k, table in enumerate(tables))
     if not tables:
@@ -112,8 +146,8 @@ def _choose(tables: list[Any], path: Path, part: str | None) -> Any:
     if part is None:
         if len(tables) > 1:
             raise FileError(
-                f"{path} has {len(tables)} tables: {listed}; choose one as {path.name}#0 or by "
-                "its name"
+                f"{path} has {len(tables)} tables: {listed}; choose one as "
+                f"{getattr(path, 'name', path)}#0 or by its name"
             )
         return tables[0]
     for k, table in enumerate(tables):
