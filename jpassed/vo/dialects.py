@@ -22,7 +22,7 @@ class Dialect:
     cone : str
         Pattern of a condition with ``{ra}, {dec}, {ra0}, {dec0}, {radius}``.
     element : str or None
-        Pattern of an array's element with ``{column}, {schema}, {band}``.
+        Pattern of an array's element with ``{column}, {filters}, {band}``.
     description, reference : str
     """
 
@@ -38,7 +38,7 @@ class Dialect:
             ra=ra, dec=dec, ra0=number(centre[0]), dec0=number(centre[1]), radius=number(radius)
         )
 
-    def band(self, column: str, schema: str, band: str) -> str:
+    def band(self, column: str, filters: str, band: str) -> str:
         """The element of an array column that belongs to a band.
 
         Raises
@@ -51,7 +51,7 @@ class Dialect:
                 f"the dialect {self.name!r} has no way to pick {band} out of the array {column}; "
                 "ask for the whole array"
             )
-        return self.element.format(column=column, schema=schema, band=band)
+        return self.element.format(column=column, filters=filters, band=band)
 
 
 @cache
