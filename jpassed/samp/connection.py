@@ -84,8 +84,7 @@ def connect(description: str) -> SAMPIntegratedClient:
         except (*HUB_TROUBLE, ValueError, SAMPClientError) as exc:
             disconnect(client)
             raise ServiceError(
-                f"{NO_HUB}. What was found there cannot be spoken to: "
-                f"{type(exc).__name__}: {exc}"
+                f"{NO_HUB}. What was found there cannot be spoken to: {type(exc).__name__}: {exc}"
             ) from exc
     return client
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import stat
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -24,10 +25,30 @@ from jpassed.exceptions import FileError, InputError, ServiceError
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["MAX_BYTES", "check_url", "fetch_table", "file_of_url"]
+__all__ = ["MAX_BYTES", "Limits", "check_url", "fetch_table", "file_of_url"]
 
 MAX_BYTES = 2_000_000_000
 """Largest file that is read, in bytes, where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be fetched.
+
+    Attributes
+    ----------
+    allow_remote : bool
+        Whether a table may lie on another machine, see `check_url`.
+    max_bytes : int
+        Largest size of a file.
+    timeout : float
+        Seconds without a byte after which a server is given up.
+    """
+
+    allow_remote: bool = False
+    max_bytes: int = MAX_BYTES
+    timeout: float = 60.0
+
 
 ENDINGS = {"votable": ".vot", "fits": ".fits"}
 
@@ -105,15 +126,7 @@ def file_of_url(url: str) -> Path:
     return Path(url2pathname(parts.path) if os.name == "nt" else unquote(parts.path))
 
 
-def fetch_table(
-    url: str,
-    form: str,
-    folder: Path,
-    *,
-    allow_remote: bool = False,
-    max_bytes: int = MAX_BYTES,
-    timeout: float = 60.0,
-) -> QTable:
+def fetch_table(url: str, form: str, folder: Path, limits: Limits) -> QTable:
     """The table that a message points at.
 
     Parameters
@@ -123,37 +136,33 @@ def fetch_table(
         What the message says it is; the file's name may end in anything.
     folder : Path
         Where it may lie while it is read.
-    allow_remote : bool
-        See `check_url`.
-    max_bytes : int
-        Largest size of the file.
-    timeout : float
-        Seconds without a byte after which the server is given up.
+    limits : Limits
 
     Raises
     ------
     InputError
         If the URL is refused, or the table is empty.
     FileError
-        If the file is missing, larger than `max_bytes`, or no table of that format.
+        If the file is missing, too large, or no table of that format.
     ServiceError
         If the server cannot be reached or does not send the table.
     """
     from jpassed.io.catalogs import read_catalog
 
-    check_url(url, allow_remote)
+    check_url(url, limits.allow_remote)
     place = folder / f"received{ENDINGS[form]}"
     place.unlink(missing_ok=True)
     try:
         if urlsplit(url).scheme.lower() == "file":
-            _link(file_of_url(url), place, url, max_bytes)
+            _link(file_of_url(url), place, url, limits.max_bytes)
         else:
-            _download(url, place, allow_remote, max_bytes, timeout)
+            _download(url, place, limits)
         try:
             return read_catalog(place)
         except (FileError, InputError) as exc:
             # The reader knows the file under a name that tells its sender nothing.
-            raise type(exc)(str(exc).replace(str(place), url).replace(place.name, url)) from exc
+            said = str(exc).replace(str(place), url).replace(place.name, url)
+            raise (FileError if isinstance(exc, FileError) else InputError)(said) from exc
     finally:
         place.unlink(missing_ok=True)
 
@@ -175,21 +184,21 @@ def _link(source: Path, place: Path, url: str, max_bytes: int) -> None:
         shutil.copyfile(source, place)
 
 
-def _download(url: str, place: Path, allow_remote: bool, max_bytes: int, timeout: float) -> None:
-    handlers: list[Any] = [_CheckedRedirects(allow_remote)]
-    if not allow_remote:
+def _download(url: str, place: Path, limits: Limits) -> None:
+    handlers: list[Any] = [_CheckedRedirects(limits.allow_remote)]
+    if not limits.allow_remote:
         handlers.append(ProxyHandler({}))  # what lies on this machine needs no proxy
     try:
-        with build_opener(*handlers).open(url, timeout=timeout) as answer:
+        with build_opener(*handlers).open(url, timeout=limits.timeout) as answer:
             stated = answer.headers.get("Content-Length")
-            if stated is not None and stated.isdigit() and int(stated) > max_bytes:
-                raise _too_large(url, int(stated), max_bytes)
+            if stated is not None and stated.isdigit() and int(stated) > limits.max_bytes:
+                raise _too_large(url, int(stated), limits.max_bytes)
             size = 0
             with open(place, "wb") as target:
                 while chunk := answer.read(CHUNK):
                     size += len(chunk)
-                    if size > max_bytes:
-                        raise _too_large(url, size, max_bytes)
+                    if size > limits.max_bytes:
+                        raise _too_large(url, size, limits.max_bytes)
                     target.write(chunk)
             if stated is not None and stated.isdigit() and size < int(stated):
                 raise ServiceError(f"{url} was cut after {size} of {stated} bytes; send it again")
