@@ -18,6 +18,7 @@ COMMANDS = {
     "example": "jpassed.cli.command_example",
     "jspectra": "jpassed.cli.command_jspectra",
     "models": "jpassed.cli.command_models",
+    "samp": "jpassed.cli.command_samp",
     "simulate": "jpassed.cli.command_simulate",
     "train": "jpassed.cli.command_train",
 }
