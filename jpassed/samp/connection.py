@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import logging
 import warnings
 import xmlrpc.client
@@ -13,7 +14,7 @@ import jpassed
 from jpassed.exceptions import ServiceError
 
 if TYPE_CHECKING:
-    from astropy.samp import SAMPIntegratedClient
+    from pyvo.samp import SAMPIntegratedClient
 
 __all__ = [
     "CLIENT_NAME",
@@ -22,6 +23,7 @@ __all__ = [
     "connect",
     "disconnect",
     "is_alive",
+    "samp_library",
     "subscribers",
 ]
 
@@ -40,6 +42,17 @@ NO_HUB = (
 )
 
 
+def samp_library() -> Any:
+    """The package that speaks SAMP: ``pyvo.samp``, or ``astropy.samp`` beside a pyvo before 1.9.
+
+    It moved from one to the other, and astropy 8 warns of its own.
+    """
+    found = importlib.import_module("pyvo.samp")
+    if not hasattr(found, "SAMPIntegratedClient"):
+        found = importlib.import_module("astropy.samp")
+    return found
+
+
 def connect(description: str) -> SAMPIntegratedClient:
     """A client registered with the hub that is running.
 
@@ -52,7 +65,7 @@ def connect(description: str) -> SAMPIntegratedClient:
 
     Returns
     -------
-    astropy.samp.SAMPIntegratedClient
+    SAMPIntegratedClient
         Disconnect it with `disconnect`.
 
     Raises
@@ -60,28 +73,26 @@ def connect(description: str) -> SAMPIntegratedClient:
     ServiceError
         If there is no hub, or it cannot be spoken to.
     """
-    from astropy.samp import SAMPIntegratedClient, conf
-    from astropy.samp.errors import SAMPClientError, SAMPHubError
-
+    samp = samp_library()
     metadata = {
         "samp.name": CLIENT_NAME,
         "samp.description.text": description,
         "author.name": "The jpassed developers",
         "jpassed.version": jpassed.__version__,
     }
-    client = SAMPIntegratedClient(metadata=metadata, addr="127.0.0.1")
-    # astropy would otherwise ask a page of the Internet whether there is one.
-    with warnings.catch_warnings(), conf.set_temp("use_internet", False):
+    client = samp.SAMPIntegratedClient(metadata=metadata, addr="127.0.0.1")
+    # The library would otherwise ask a page of the Internet whether there is one.
+    with warnings.catch_warnings(), samp.conf.set_temp("use_internet", False):
         warnings.simplefilter("ignore")
         try:
             client.connect()
-        except SAMPHubError as exc:
+        except samp.SAMPHubError as exc:
             if "find a running" in str(exc):
                 raise ServiceError(NO_HUB) from None
             raise ServiceError(f"{NO_HUB}. It was said: {exc}") from exc
         except KeyError as exc:
             raise ServiceError(f"{NO_HUB}. That file lacks {exc}") from exc
-        except (*HUB_TROUBLE, ValueError, SAMPClientError) as exc:
+        except (*HUB_TROUBLE, ValueError, samp.SAMPClientError) as exc:
             disconnect(client)
             raise ServiceError(
                 f"{NO_HUB}. What was found there cannot be spoken to: {type(exc).__name__}: {exc}"
@@ -91,13 +102,11 @@ def connect(description: str) -> SAMPIntegratedClient:
 
 def disconnect(client: SAMPIntegratedClient) -> None:
     """Unregister and close a client, whether or not the hub is still there."""
-    from astropy.samp.errors import SAMPClientError
-
     if client.client is None:
         return
     try:
         client.disconnect()
-    except (*HUB_TROUBLE, SAMPClientError) as exc:
+    except (*HUB_TROUBLE, samp_library().SAMPClientError) as exc:
         logger.debug("the hub did not hear the good-bye: %s", exc)
 
 

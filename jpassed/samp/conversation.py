@@ -14,7 +14,7 @@ from jpassed.samp.requests import ANNOTATE, Request
 from jpassed.samp.sending import load_message, receivers_of, reply_text
 
 if TYPE_CHECKING:
-    from astropy.samp import SAMPIntegratedClient
+    from pyvo.samp import SAMPIntegratedClient
 
     from jpassed.samp.work import Answer
 

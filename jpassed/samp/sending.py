@@ -20,7 +20,7 @@ from jpassed.samp.connection import (
 )
 
 if TYPE_CHECKING:
-    from astropy.samp import SAMPIntegratedClient
+    from pyvo.samp import SAMPIntegratedClient
     from astropy.table import Table
 
 __all__ = ["LOADS", "broadcast", "load_message", "receivers_of", "write_for_clients"]

@@ -24,7 +24,7 @@ from jpassed.samp.requests import MTYPES, Request, read_request
 from jpassed.samp.work import StoppedError, Workbench
 
 if TYPE_CHECKING:
-    from astropy.samp import SAMPIntegratedClient
+    from pyvo.samp import SAMPIntegratedClient
 
 __all__ = ["AnnotationService"]
 
