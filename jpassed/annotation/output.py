@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from jpassed.posteriors.columns import column_name
 
-if TYPE_CHECKING:
-    from astropy.table import QTable
-
-__all__ = ["PREFIX", "OutputColumns", "copied", "in_order", "written_before"]
+__all__ = ["PREFIX", "OutputColumns", "in_order", "written_before"]
 
 PREFIX = "jp_"
 SUFFIXES = ("err", "lo", "hi", "defined", "pdf", "samples")
@@ -92,30 +88,3 @@ def written_before(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
         elif stem in stems and suffix in SUFFIXES:
             found.append(name)
     return found
-
-
-def copied(table: Any) -> QTable:
-    """A `QTable` with copies of all columns: same values, masks, dtypes, units, order and meta."""
-    from astropy import units as u
-    from astropy.table import Column, MaskedColumn, QTable
-    from astropy.utils.masked import Masked
-
-    with warnings.catch_warnings():
-        # Columns that cannot be quantities (text, unknown units) stay as they are: no news.
-        warnings.simplefilter("ignore")
-        result = QTable(table, copy=True)
-        for name in table.colnames:
-            old, new = table[name], result[name]
-            if not isinstance(old, Column) or not isinstance(new, u.Quantity):
-                continue
-            if old.dtype == new.dtype:
-                continue
-            # Quantity makes floats of whole numbers unless it is told their type.
-            if isinstance(old, MaskedColumn):
-                plain = u.Quantity(old.data.data, old.unit, dtype=old.dtype, copy=True)
-                quantity = Masked(plain, mask=np.array(old.mask))
-            else:
-                quantity = u.Quantity(old.data, old.unit, dtype=old.dtype, copy=True)
-            quantity.info = new.info
-            result.replace_column(name, quantity)
-    return result

@@ -17,7 +17,6 @@ from jpassed.annotation.flags import describe_flags
 from jpassed.annotation.output import (
     PREFIX,
     OutputColumns,
-    copied,
     in_order,
     written_before,
 )
@@ -26,6 +25,7 @@ from jpassed.annotation.seeds import generators
 from jpassed.annotation.targets import line_out_of_range, redshifts
 from jpassed.annotation.task import Task, check_table, prepare, read_outputs
 from jpassed.exceptions import InputError
+from jpassed.io.native_columns import copied
 from jpassed.posteriors import Posterior
 from jpassed.posteriors.columns import grid_meta, posterior_columns
 

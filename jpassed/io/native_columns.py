@@ -5,13 +5,16 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jpassed.exceptions import InputError
 
-__all__ = ["plain_table", "quantity_table", "refuse_duplicates"]
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["copied", "plain_table", "quantity_table", "refuse_duplicates"]
 
 
 def refuse_duplicates(names: Iterable[str], path: object) -> None:
@@ -186,3 +189,30 @@ def plain_table(table: Any) -> Any:
             new = Column(np.array(values), unit=column.unit, name=name)
         out[name] = _with_info(new, column)
     return out
+
+
+def copied(table: Any) -> QTable:
+    """A `QTable` with copies of all columns: same values, masks, dtypes, units, order and meta."""
+    from astropy import units as u
+    from astropy.table import Column, MaskedColumn, QTable
+    from astropy.utils.masked import Masked
+
+    with warnings.catch_warnings():
+        # Columns that cannot be quantities (text, unknown units) stay as they are: no news.
+        warnings.simplefilter("ignore")
+        result = QTable(table, copy=True)
+        for name in table.colnames:
+            old, new = table[name], result[name]
+            if not isinstance(old, Column) or not isinstance(new, u.Quantity):
+                continue
+            if old.dtype == new.dtype:
+                continue
+            # Quantity makes floats of whole numbers unless it is told their type.
+            if isinstance(old, MaskedColumn):
+                plain = u.Quantity(old.data.data, old.unit, dtype=old.dtype, copy=True)
+                quantity = Masked(plain, mask=np.array(old.mask))
+            else:
+                quantity = u.Quantity(old.data, old.unit, dtype=old.dtype, copy=True)
+            quantity.info = new.info
+            result.replace_column(name, quantity)
+    return result
