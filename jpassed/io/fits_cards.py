@@ -12,7 +12,7 @@ import re
 import warnings
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -136,15 +136,15 @@ def _restore_meta(table: Any, packed: Any) -> None:
     table.meta.update(entries)
 
 
-def write_fits(table: Any, path: Path) -> None:
+def write_fits(table: Any, path: Path | BinaryIO) -> None:
     """Write a plain table (see `plain_table`) as FITS.
 
     Parameters
     ----------
     table : astropy.table.Table
         Changed in small ways (null values); hand over a copy.
-    path : Path
-        Not existing.
+    path : Path or file
+        Not existing, or open for writing.
     """
     from astropy.io import fits
 

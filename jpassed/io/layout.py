@@ -1,0 +1,253 @@
+"""What tables that follow each other have in common: one type for each column of all of them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from jpassed.exceptions import InputError
+from jpassed.io.native_columns import plain_table
+
+__all__ = ["ColumnLayout", "TableLayout", "join_tables"]
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """Type of a column.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+    shape : tuple of int
+        Of one row.
+    masked : bool
+        Whether it is a masked column.
+    missing, given : bool
+        Whether some value is masked, and whether some is not.
+    unknown : bool
+        Every row is an empty object: what its values would be is not known.
+    about : dict
+        Unit, description, format and meta.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    masked: bool
+    missing: bool
+    given: bool
+    unknown: bool = False
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, column: Any) -> ColumnLayout:
+        """The layout of a plain column.
+
+        Raises
+        ------
+        InputError
+            For objects of different kinds or lengths, or columns that are more than values.
+        """
+        from astropy.table import Column
+
+        if not isinstance(column, Column):
+            raise InputError(
+                f"column {column.info.name!r} is a {type(column).__name__}; pages hold columns of "
+                "numbers and texts"
+            )
+        about = {
+            "unit": column.unit,
+            "description": column.description,
+            "format": column.format,
+            "meta": dict(column.meta),
+        }
+        mask = getattr(column, "mask", None)
+        if column.dtype.kind == "O":
+            if not _all_empty(column):
+                raise InputError(
+                    f"column {column.name!r} holds arrays of different lengths, or objects; leave "
+                    "it out of the query"
+                )
+            return cls(np.dtype("U1"), (), True, len(column) > 0, False, True, about)
+        missing = mask is not None and bool(np.any(mask))
+        given = bool(column.size) and (mask is None or not bool(np.all(mask)))
+        return cls(
+            column.dtype.newbyteorder("="),
+            column.shape[1:],
+            mask is not None,
+            missing,
+            given,
+            about=about,
+        )
+
+    def joined(self, other: ColumnLayout, name: str) -> ColumnLayout:
+        """The layout that holds both.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if self.unknown != other.unknown:
+            known = other if self.unknown else self
+            return replace(known, masked=True, missing=True, about=self.about)
+        same_kind = (self.dtype.kind == "U") == (other.dtype.kind == "U")
+        if self.shape != other.shape or not same_kind:
+            raise InputError(
+                f"column {name!r} changes from {_named(self)} to {_named(other)} between pages"
+            )
+        if str(self.about.get("unit")) != str(other.about.get("unit")):
+            raise InputError(
+                f"column {name!r} changes its unit from {self.about.get('unit')} to "
+                f"{other.about.get('unit')} between pages"
+            )
+        return replace(
+            self,
+            dtype=np.promote_types(self.dtype, other.dtype),
+            masked=self.masked or other.masked,
+            missing=self.missing or other.missing,
+            given=self.given or other.given,
+        )
+
+    def column(self, name: str, values: Any, mask: Any) -> Any:
+        """A column of this layout."""
+        from astropy.table import Column, MaskedColumn
+
+        about = copy.deepcopy(self.about)
+        if self.masked:
+            return MaskedColumn(values, mask=mask, name=name, copy=False, **about)
+        return Column(values, name=name, copy=False, **about)
+
+    def cast(self, column: Any, name: str) -> Any:
+        """A plain column in this layout."""
+        n = len(column)
+        mask = getattr(column, "mask", None)
+        if column.dtype.kind == "O":
+            return self.column(
+                name, np.zeros((n, *self.shape), self.dtype), np.ones((n, *self.shape), bool)
+            )
+        values = np.asarray(column.data if mask is None else column.data.data)
+        if self.masked and mask is None:
+            mask = np.zeros((n, *self.shape), bool)
+        return self.column(name, values.astype(self.dtype, copy=False), mask)
+
+
+def _named(layout: ColumnLayout) -> str:
+    kind = "text" if layout.dtype.kind == "U" else str(layout.dtype)
+    return f"{kind}{list(layout.shape)}" if layout.shape else kind
+
+
+def _all_empty(column: Any) -> bool:
+    mask = getattr(column, "mask", None)
+    if mask is not None and np.shape(mask) == column.shape and np.all(mask):
+        return True
+    values = np.asarray(column.data if mask is None else column.data.data)
+    return all(item is None or item is np.ma.masked for item in values.ravel())
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """Types of the columns of a table that comes in pieces.
+
+    Attributes
+    ----------
+    columns : dict
+        `ColumnLayout` by name, in order.
+    """
+
+    columns: dict[str, ColumnLayout]
+
+    @classmethod
+    def of(cls, table: Any) -> TableLayout:
+        """The layout of one plain table (see `jpassed.io.native_columns.plain_table`)."""
+        return cls({name: ColumnLayout.of(table[name]) for name in table.colnames})
+
+    def joined(self, other: TableLayout) -> TableLayout:
+        """The layout that holds both.
+
+        Raises
+        ------
+        InputError
+            If the columns differ in name or kind.
+        """
+        if list(self.columns) != list(other.columns):
+            new = [name for name in other.columns if name not in self.columns]
+            gone = [name for name in self.columns if name not in other.columns]
+            raise InputError(
+                f"the columns change between pages: {', '.join(new) or 'none'} new, "
+                f"{', '.join(gone) or 'none'} gone"
+            )
+        return TableLayout(
+            {name: own.joined(other.columns[name], name) for name, own in self.columns.items()}
+        )
+
+    def cast(self, table: Any) -> Any:
+        """A plain table in this layout, its meta as it is."""
+        from astropy.table import Table
+
+        out = Table(meta=copy.deepcopy(table.meta))
+        for name, layout in self.columns.items():
+            out[name] = layout.cast(table[name], name)
+        return out
+
+    def example(self, meta: Any) -> Any:
+        """A table of one row that has every property of the whole: types, masks, nulls."""
+        from astropy.table import Table
+
+        out = Table(meta=copy.deepcopy(meta))
+        for name, layout in self.columns.items():
+            values = np.zeros((1, *layout.shape), layout.dtype)
+            mask = np.full((1, *layout.shape), layout.missing) if layout.masked else None
+            out[name] = layout.column(name, values, mask)
+        return out
+
+
+def join_tables(tables: Iterable[Any]) -> Any:
+    """Tables one after the other in one; the meta of later ones completes that of earlier ones.
+
+    Parameters
+    ----------
+    tables : iterable of Table or QTable
+        With the same columns.
+
+    Returns
+    -------
+    astropy.table.Table
+        Plain columns, as `astropy.table.vstack` makes them: texts as wide as the widest, masked
+        columns where one of the tables has a masked one.
+
+    Raises
+    ------
+    InputError
+        If there is no table, or the columns differ.
+    """
+    from astropy.table import Table
+
+    plain = [plain_table(table) for table in tables]
+    if not plain:
+        raise InputError("there is no table to join")
+    layout = TableLayout.of(plain[0])
+    for table in plain[1:]:
+        layout = layout.joined(TableLayout.of(table))
+    out = Table(meta=joined_meta(table.meta for table in plain))
+    for name, column in layout.columns.items():
+        parts = [column.cast(table[name], name) for table in plain]
+        mask = None
+        if column.masked:
+            mask = np.concatenate([part.mask for part in parts])
+        values = np.concatenate(
+            [np.asarray(p.data.data if column.masked else p.data) for p in parts]
+        )
+        out[name] = column.column(name, values, mask)
+    return out
+
+
+def joined_meta(metas: Iterable[Any]) -> dict[Any, Any]:
+    """The entries of all, the last word of each."""
+    out: dict[Any, Any] = {}
+    for meta in metas:
+        out.update(copy.deepcopy(dict(meta)))
+    return out
