@@ -20,8 +20,8 @@ from jpassed.samp.connection import (
 )
 
 if TYPE_CHECKING:
-    from pyvo.samp import SAMPIntegratedClient
     from astropy.table import Table
+    from pyvo.samp import SAMPIntegratedClient
 
 __all__ = ["LOADS", "broadcast", "load_message", "receivers_of", "write_for_clients"]
 
