@@ -25,6 +25,7 @@ _HOMES = {
     "JpassedError": "jpassed.exceptions",
     "Posterior": "jpassed.posteriors",
     "annotate": "jpassed.annotation",
+    "crossmatch": "jpassed.vo.matching",
     "jspectra": "jpassed.jspectrum",
     "list_models": "jpassed.weights",
     "list_surveys": "jpassed.surveys",
@@ -38,6 +39,7 @@ __all__ = [
     "Posterior",
     "__version__",
     "annotate",
+    "crossmatch",
     "jspectra",
     "list_models",
     "list_surveys",
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from jpassed.posteriors import Posterior
     from jpassed.simulation import simulate
     from jpassed.surveys import list_surveys
+    from jpassed.vo.matching import crossmatch
     from jpassed.weights import list_models, load_model
 
 

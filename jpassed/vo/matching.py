@@ -24,7 +24,7 @@ from jpassed.vo.upload_match import Matches, available_columns, match_uploaded
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["crossmatch"]
+__all__ = ["crossmatch", "meta_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def crossmatch(
     result = _with_columns(
         table, match_columns(wanted, matches, positions, known, bands, size), existing
     )
-    result.meta[f"jp_crossmatch_{_word(wanted.name)}"] = _provenance(
+    result.meta[meta_key(wanted.name)] = _provenance(
         wanted, there, matches, positions, size, known
     )
     logger.info("%s: %d of %d rows matched", wanted.name, len(matches.rows), len(table))
@@ -289,5 +289,6 @@ def _provenance(
     }
 
 
-def _word(name: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in name)
+def meta_key(name: str) -> str:
+    """Where the table's meta tells of a match with the table of that name."""
+    return "jp_crossmatch_" + "".join(c if c.isalnum() else "_" for c in name)
