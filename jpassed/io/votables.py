@@ -112,7 +112,9 @@ class _WithoutTextArrays:
         self._rest = stream
 
     def read(self, size: int) -> bytes:
-        return self._head.read(size) or self._rest.read(size)
+        # The parser takes a short answer for the end of the file.
+        first = self._head.read(size)
+        return first + self._rest.read(size - len(first)) if len(first) < size else first
 
 
 def _without_text_arrays(content: bytes) -> bytes:
