@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
-import xmlrpc.client
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 PROGRESS = "samp.msg.progress"
 SECONDS_BETWEEN_REPORTS = 1.0
-LOADED = "jpassed-result"
+_tags = itertools.count(1)
 
 
 class Conversation:
@@ -116,7 +116,6 @@ class Conversation:
             self._reply("samp.ok", answer.result(), None)
             return
         receivers = self._receivers(answer)
-        self._client.bind_receive_response(LOADED, self._heard)
         names = [
             client_name(self._client, receiver)
             for receiver, form in receivers.items()
@@ -131,13 +130,27 @@ class Conversation:
         reason = f"annotated, but no client takes tables; the result is {url} until jpassed ends"
         self._reply("samp.warning", answer.result(), {"samp.errortxt": reason})
 
-    def _send(self, answer: Answer, receiver: str, form: str) -> bool:
-        """Whether the hub took the message for one receiver."""
+    def _send(self, answer: Answer, receiver: str, form: str, table_id: str = "") -> bool:
+        """Ask one receiver to load the result; whether the hub took the message."""
         url = answer.write(form)
-        message = load_message(form, url, answer.table_id or url, answer.title)
+        own = answer.table_id or url
+        tag = f"jpassed-{next(_tags)}"
+
+        def heard(private_key: str, sender: str, tag: str, response: dict[str, Any]) -> None:
+            self._client.unbind_receive_response(tag)
+            said = reply_text(response)
+            if said == "loaded":
+                return
+            # TOPCAT refuses a second table under an id that it knows; others show the new one.
+            if not table_id and self._send(answer, receiver, form, answer.another_id()):
+                return
+            self._tell(f"{client_name(self._client, sender)} could not load the result: {said}")
+
+        message = load_message(form, url, table_id or own, answer.title)
+        self._client.bind_receive_response(tag, heard)
         try:
-            self._client.call(receiver, LOADED, message)
-        except xmlrpc.client.Fault as exc:  # it has left the hub meanwhile
+            self._client.call(receiver, tag, message)
+        except HUB_TROUBLE as exc:  # it has left the hub meanwhile
             logger.warning("%s did not take the result: %s", receiver, exc)
             return False
         return True
@@ -157,11 +170,6 @@ class Conversation:
             first = answer.wanted_format
             found[receiver] = first if receiver in takers[first] else _other(first)
         return found
-
-    def _heard(self, private_key: str, sender: str, tag: str, response: dict[str, Any]) -> None:
-        said = reply_text(response)
-        if said != "loaded":
-            self._tell(f"{client_name(self._client, sender)} could not load the result: {said}")
 
 
 def _other(form: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from astropy.table import QTable
 
 __all__ = ["Answer", "StoppedError", "Workbench"]
+
+_ids = itertools.count(1)
 
 Progress = Callable[[int, int], None]
 
@@ -68,6 +71,12 @@ class Answer:
             self._urls[form] = write_for_clients(self.table, self._folder, form, stem)
             self._tables.also(self._known, self._urls[form])
         return self._urls[form]
+
+    def another_id(self) -> str:
+        """A new id for a receiver that has a table under the sender's; selections may use it."""
+        new = f"{self.table_id or self.name}#jpassed-{next(_ids)}"
+        self._tables.also(self._known, new)
+        return new
 
     def result(self) -> dict[str, str]:
         """What the reply holds; SAMP has text only."""
