@@ -1,0 +1,347 @@
+"""Queries to a TAP service that end in the whole answer or in one clear error."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from jpassed.exceptions import InputError, TruncatedAnswerError
+from jpassed.vo.adql import WrappedQuery, normalised, sendable
+from jpassed.vo.answer import check_whole, read_answer
+from jpassed.vo.cache import AnswerCache, default_folder, key_of, now
+from jpassed.vo.job_runs import JobRuns
+from jpassed.vo.login import find_credentials, identity_of, split_url
+from jpassed.vo.order import Order, empty, scratch
+from jpassed.vo.self_description import limits_in, read_capabilities, read_tables
+from jpassed.vo.service import Service
+from jpassed.vo.transport import GaveUpError, Progress, Transport
+from jpassed.vo.uploads import Uploads
+
+if TYPE_CHECKING:
+    from astropy.table import QTable, Table
+
+    from jpassed.vo.adql import PagedQuery
+    from jpassed.vo.login import Credentials
+
+__all__ = ["TapClient"]
+
+logger = logging.getLogger(__name__)
+
+LARGE_UPLOAD = 2_000_000
+"""Bytes of uploads from which on a query is a job."""
+SYNC_ROWS = 20_000
+"""Rows from which on a query is a job where the service's limit is not known."""
+
+
+class TapClient:
+    """One TAP service.
+
+    Parameters
+    ----------
+    service : Service or str
+        A service, its name (see `jpassed.vo.list_services`) or its URL.
+    credentials : Credentials, optional
+        Default: what the URL holds, else JPASSED_VO_USER and JPASSED_VO_PASSWORD (or
+        JPASSED_VO_TOKEN) for services that ask for a login or are given by URL, else
+        ``~/.netrc``.
+    cache : bool or Path
+        Whether answers are kept and taken from ``jpassed/tap`` in astropy's cache; or a folder
+        instead.
+    retries : int
+        Tries after the first of each request, with growing pauses; a service's Retry-After is
+        kept to.
+    timeout : float
+        Seconds without a byte after which a try has failed.
+    backoff : float
+        Seconds of the first pause, about.
+
+    Raises
+    ------
+    InputError
+        If the URL is none, or a number is negative.
+
+    Examples
+    --------
+    >>> client = TapClient("https://gea.esac.esa.int/tap-server/tap")
+    >>> client.run("SELECT TOP 5 * FROM gaiadr3.gaia_source_lite")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        service: Service | str,
+        *,
+        credentials: Credentials | None = None,
+        cache: bool | Path = True,
+        retries: int = 5,
+        timeout: float = 60.0,
+        backoff: float = 0.5,
+    ) -> None:
+        if retries < 0 or timeout <= 0 or backoff < 0:
+            raise InputError(
+                "retries and backoff are not negative and timeout is positive; got "
+                f"retries={retries}, timeout={timeout}, backoff={backoff}"
+            )
+        by_url = isinstance(service, str) and "://" in service
+        if isinstance(service, str):
+            service = _service_of(service)
+        url, inside = split_url(service.url)
+        name = url if "@" in service.name or service.name == service.url else service.name
+        self.service = service = dataclasses.replace(service, url=url, name=name)
+        self._credentials = credentials or inside
+        if self._credentials is None:
+            self._credentials = find_credentials(url, environment=by_url or service.login)
+        self._transport = Transport(
+            service, self._credentials, retries=retries, timeout=timeout, backoff=backoff
+        )
+        folder = None if cache is False else default_folder() if cache is True else Path(cache)
+        self._cache = AnswerCache(folder)
+        self._limits: tuple[int | None, int | None] | None = None
+        self._capabilities: Any = None
+
+    def __repr__(self) -> str:
+        return f"TapClient({self.service.url!r})"
+
+    def run(
+        self,
+        adql: str | PagedQuery,
+        *,
+        uploads: Mapping[str, Table] | None = None,
+        mode: Literal["auto", "sync", "async"] = "auto",
+        maxrec: int | None = None,
+        progress: Progress | None = None,
+    ) -> QTable:
+        """Run a query.
+
+        Parameters
+        ----------
+        adql : str or PagedQuery
+        uploads : mapping of str to Table, optional
+            Tables that the query calls ``TAP_UPLOAD.name``.
+        mode : str
+            ``"sync"``: one request; ``"async"``: a job; ``"auto"``: one request where that may
+            do, a job where uploads or the rows asked for are many, and when the request timed out
+            or its answer was cut.
+        maxrec : int, optional
+            So many rows at most: an answer that is cut there is no error then.
+        progress : callable, optional
+            Is told in words how far it is.
+
+        Returns
+        -------
+        QTable
+            All rows. Its meta has ``jp_service``, ``jp_query``, ``jp_query_date`` and, where
+            `maxrec` cut it, ``jp_overflow``.
+
+        Raises
+        ------
+        TruncatedAnswerError
+            If the service's own row limit cut the answer.
+        QueryError
+            If the service refuses the query, in its words.
+        LoginError
+        ServiceError
+            If the service cannot be reached, or gives no usable answer.
+        """
+        if mode not in ("auto", "sync", "async"):
+            raise InputError(f"mode is 'auto', 'sync' or 'async'; got {mode!r}")
+        if maxrec is not None and maxrec < 0:
+            raise InputError(f"maxrec is not negative; got {maxrec}")
+        query = sendable(adql if isinstance(adql, str) else adql.whole())
+        sent = Uploads.of(uploads)
+        identity = identity_of(self._credentials)
+        key = key_of(self.service.url, normalised(query), sent.digest(), maxrec, identity)
+        order = Order(query, sent, maxrec, key, progress)
+        kept = self._kept(order)
+        if kept is not None:
+            return kept
+        with scratch() as stream:
+            if mode == "sync":
+                table, cut = self._ask_sync(order, stream)
+            elif mode == "async" or self._is_large(order):
+                table, cut = self._ask_async(order, stream)
+            else:
+                table, cut = self._ask_auto(order, stream)
+            self._describe(table, normalised(query), now(), cut)
+            self._cache.put(
+                key,
+                stream,
+                {
+                    "service": self.service.url,
+                    "query": normalised(query),
+                    "date": table.meta["jp_query_date"],
+                    "rows": len(table),
+                    "cut": cut,
+                },
+            )
+        if progress:
+            progress(f"{len(table)} rows")
+        return table
+
+    def _describe(self, table: Any, query: str, date: str, cut: bool) -> None:
+        table.meta.update(jp_service=self.service.url, jp_query=query, jp_query_date=date)
+        if cut:
+            table.meta["jp_overflow"] = True
+            logger.warning("%s: the answer is cut at %d rows", self.service.name, len(table))
+
+    def _kept(self, order: Order) -> QTable | None:
+        found = self._cache.get(order.key)
+        if found is None:
+            return None
+        stream, note = found
+        with stream:
+            table = read_answer(stream, self._transport.named)
+        self._describe(table, note["query"], note["date"], bool(note.get("cut")))
+        if order.progress:
+            order.progress(f"{len(table)} rows from the cache of {note['date']}")
+        return table
+
+    def _is_large(self, order: Order) -> bool:
+        limit = self.service.sync_rows or SYNC_ROWS
+        return order.uploads.size > LARGE_UPLOAD or max(order.maxrec or 0, order.top or 0) > limit
+
+    def _ask_auto(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
+        try:
+            table, cut = self._sync(order, order.maxrec, stream, patient=False)
+        except GaveUpError as exc:
+            if not exc.timeout:
+                raise
+            why = f"no answer within {self._transport.timeout:g} s"
+        else:
+            if not self._too_few(order, table, cut):
+                return table, cut
+            why = f"cut at {len(table)} rows"
+        logger.info("%s: %s; asking again as a job", self.service.name, why)
+        if order.progress:
+            order.progress(f"{why}; asking again as a job")
+        return self._ask_async(order, stream)
+
+    def _ask_sync(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
+        table, cut = self._sync(order, order.maxrec, stream)
+        if self._too_few(order, table, cut):
+            hard = self.limits()[1]
+            if order.maxrec is None and hard and hard > len(table):
+                table, cut = self._sync(order, hard, stream)
+            self._refuse_cut(order, table, cut)
+        return table, cut
+
+    def _sync(
+        self, order: Order, limit: int | None, stream: BinaryIO, patient: bool = True
+    ) -> tuple[QTable, bool]:
+        what = "the query"
+
+        def attempt() -> tuple[QTable, bool]:
+            empty(stream)
+            with self._transport.send(
+                "POST",
+                f"{self.service.url}/sync",
+                what,
+                data=self._parameters(order, limit),
+                files=order.uploads.files(),
+            ) as response:
+                self._transport.save(response, stream, what, order.progress)
+            return self._parsed(stream)
+
+        return self._transport.call(
+            "the query", attempt, progress=order.progress, retry_timeouts=patient
+        )
+
+    def _parsed(self, stream: BinaryIO) -> tuple[QTable, bool]:
+        named = self._transport.named
+        cut = check_whole(stream, named)
+        return read_answer(stream, named), cut
+
+    def _parameters(self, order: Order, limit: int | None) -> dict[str, Any]:
+        from pyvo.dal import TAPQuery
+
+        # pyvo leaves out a limit of 0, which asks for the columns alone.
+        found = dict(TAPQuery(self.service.url, order.query))
+        if limit is not None:
+            found["MAXREC"] = limit
+        return {**found, **order.uploads.parameters()}
+
+    def _too_few(self, order: Order, table: Any, cut: bool) -> bool:
+        return order.lacks_rows(len(table), cut, {self.service.sync_rows, *(self._limits or ())})
+
+    def _refuse_cut(self, order: Order, table: Any, cut: bool) -> None:
+        if not self._too_few(order, table, cut):
+            return
+        raise TruncatedAnswerError(
+            f"{self._transport.named} gave only the first {len(table)} rows, its own limit. Ask "
+            "for less, read it in pages (pages(..., keys=...)), or say with maxrec that the first "
+            f"{len(table)} rows will do"
+        )
+
+    def _ask_async(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
+        limit = order.maxrec if order.maxrec is not None else self.limits()[1]
+        runs = JobRuns(self._transport, self._cache, self._parsed)
+        table, cut = runs.result(order, self._parameters(order, limit), stream)
+        self._refuse_cut(order, table, cut)
+        return table, cut
+
+    def resume(
+        self, job_url: str, *, maxrec: int | None = None, progress: Progress | None = None
+    ) -> QTable:
+        """The result of a job that another run has sent; the job is deleted then.
+
+        Parameters
+        ----------
+        job_url : str
+            As the log of that run has it.
+        maxrec, progress
+            See `run`.
+
+        Raises
+        ------
+        ServiceError
+            If the service knows no such job, or see `run`.
+        """
+        runs = JobRuns(self._transport, self._cache, self._parsed)
+        with scratch() as stream:
+            table, cut, query = runs.resumed(job_url, stream, progress)
+            order = Order(query or "SELECT", Uploads.of(None), maxrec, "", progress)
+            self._refuse_cut(order, table, cut)
+        self._describe(table, normalised(query) if query else "", now(), cut)
+        return table
+
+    def count(self, adql: str | PagedQuery) -> int:
+        """Number of rows of a query, counted by the service.
+
+        Raises
+        ------
+        QueryError, ServiceError
+            See `run`.
+        """
+        query = WrappedQuery(adql) if isinstance(adql, str) else adql
+        table = self.run(query.count())
+        return int(table[table.colnames[0]][0])
+
+    def limits(self) -> tuple[int | None, int | None]:
+        """Rows that the service gives by default and at most, as it says; None: it does not."""
+        if self._limits is None:
+            self._limits = limits_in(self.capabilities())
+        return self._limits
+
+    def capabilities(self) -> Any:
+        """What the service says of itself (pyvo's list of capabilities; empty: nothing)."""
+        if self._capabilities is None:
+            self._capabilities = read_capabilities(self._transport)
+        return self._capabilities
+
+    def takes_uploads(self) -> bool:
+        """Whether the service says that it takes tables along with a query."""
+        return any(getattr(part, "uploadmethods", None) for part in self.capabilities())
+
+    def tables(self) -> dict[str, list[str]]:
+        """The service's tables and their columns."""
+        return read_tables(self._transport)
+
+
+def _service_of(text: str) -> Service:
+    if "://" in text:
+        return Service(name=text, url=text)
+    from jpassed.vo.services import load_service
+
+    return load_service(text)

@@ -1,0 +1,80 @@
+"""What a TAP service says of itself: capabilities, limits, tables."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from jpassed.exceptions import ServiceError
+from jpassed.vo.transport import TransientError
+
+if TYPE_CHECKING:
+    from jpassed.vo.transport import Transport
+
+__all__ = ["limits_in", "read_capabilities", "read_tables"]
+
+logger = logging.getLogger(__name__)
+
+
+def read_capabilities(transport: Transport) -> list[Any]:
+    """pyvo's capabilities; an empty list where the service has none that can be read."""
+    from pyvo.io import vosi
+
+    try:
+        return list(_page(transport, "capabilities", vosi.parse_capabilities))
+    except ServiceError as exc:
+        if getattr(exc, "status", None) is None:
+            raise
+        logger.info("%s says nothing of its capabilities: %s", transport.named, exc)
+        return []
+
+
+def read_tables(transport: Transport) -> dict[str, list[str]]:
+    """Names of tables, each with the names of its columns."""
+    from pyvo.io import vosi
+
+    found = _page(transport, "tables", vosi.parse_tables)
+    return {table.name: [column.name for column in table.columns] for table in found.iter_tables()}
+
+
+def _page(transport: Transport, name: str, parse: Callable[[Any], Any]) -> Any:
+    url, what = f"{transport.service.url}/{name}", f"the page of {name}"
+
+    def attempt() -> Any:
+        with transport.send("GET", url, what) as response:
+            content = response.content
+            kind = response.headers.get("Content-Type", "")
+        transport.refuse_page(content, kind, url, what)
+        if not re.search(rb"</[\w:.-]+\s*>\s*(?:<!--.*?-->\s*)*$", content[-4096:], re.DOTALL):
+            raise TransientError(f"{what} broke off")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return parse(BytesIO(content).read)
+        except Exception as exc:  # the parser's errors are of many kinds
+            reason = type(exc).__name__
+        raise TransientError(f"{what} cannot be read ({reason})", tries=2)
+
+    return transport.call(what, attempt)
+
+
+def limits_in(capabilities: Iterable[Any]) -> tuple[int | None, int | None]:
+    """Rows by default and at most, of the first capability that names them."""
+    for part in capabilities:
+        limit = getattr(part, "outputlimit", None)
+        if limit is not None:
+            return _rows(limit.default), _rows(limit.hard)
+    return None, None
+
+
+def _rows(limit: Any) -> int | None:
+    if limit is None or str(getattr(limit, "unit", "row") or "row").lower() not in ("row", "rows"):
+        return None
+    try:
+        return int(limit.content)
+    except (TypeError, ValueError):
+        return None
