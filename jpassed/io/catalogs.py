@@ -144,7 +144,7 @@ def write_catalog(table: Any, path: str | Path, overwrite: bool = False) -> None
             reason = " ".join(str(exc).split()) or type(exc).__name__
             raise FileError(f"cannot write {path} as {file.format}: {reason}") from exc
         if file.gzipped:
-            _compress(temporary)
+            compress(temporary)
 
 
 def _write(table: Any, path: Path, kind: str) -> None:
@@ -178,7 +178,8 @@ def _write(table: Any, path: Path, kind: str) -> None:
     write_csv(table, path)
 
 
-def _compress(path: Path) -> None:
+def compress(path: Path) -> None:
+    """Pack a file with gzip, in its place."""
     packed = path.with_name(path.name + ".gz")
     try:
         # No name and no time inside: the same table gives the same bytes.

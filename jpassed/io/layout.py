@@ -121,18 +121,22 @@ class ColumnLayout:
             return MaskedColumn(values, mask=mask, name=name, copy=False, **about)
         return Column(values, name=name, copy=False, **about)
 
-    def cast(self, column: Any, name: str) -> Any:
-        """A plain column in this layout."""
-        n = len(column)
-        mask = getattr(column, "mask", None)
+    def cast(self, column: Any) -> tuple[Any, Any]:
+        """Values and mask (None for a column without) of a plain column in this layout."""
+        shape = (len(column), *self.shape)
         if column.dtype.kind == "O":
-            return self.column(
-                name, np.zeros((n, *self.shape), self.dtype), np.ones((n, *self.shape), bool)
-            )
+            return np.zeros(shape, self.dtype), np.ones(shape, bool)
+        mask = getattr(column, "mask", None)
         values = np.asarray(column.data if mask is None else column.data.data)
-        if self.masked and mask is None:
-            mask = np.zeros((n, *self.shape), bool)
-        return self.column(name, values.astype(self.dtype, copy=False), mask)
+        if not self.masked:
+            return values.astype(self.dtype, copy=False), None
+        mask = np.zeros(shape, bool) if mask is None else np.asarray(mask)
+        return values.astype(self.dtype, copy=False), mask
+
+    def example(self) -> tuple[Any, Any]:
+        """Values and mask of one row, masked where the whole has masked values."""
+        shape = (1, *self.shape)
+        return np.zeros(shape, self.dtype), np.full(shape, self.missing) if self.masked else None
 
 
 def _named(layout: ColumnLayout) -> str:
@@ -184,25 +188,36 @@ class TableLayout:
             {name: own.joined(other.columns[name], name) for name, own in self.columns.items()}
         )
 
-    def cast(self, table: Any) -> Any:
-        """A plain table in this layout, its meta as it is."""
+    def cast(self, table: Any, meta: Any, *, example: bool = False) -> Any:
+        """A plain table in this layout.
+
+        Parameters
+        ----------
+        table : astropy.table.Table
+        meta : mapping
+            Of the new table.
+        example : bool
+            Append the row of `example`.
+        """
         from astropy.table import Table
 
-        out = Table(meta=copy.deepcopy(table.meta))
+        out = Table(meta=copy.deepcopy(dict(meta)))
         for name, layout in self.columns.items():
-            out[name] = layout.cast(table[name], name)
+            values, mask = layout.cast(table[name])
+            if example:
+                last, last_mask = layout.example()
+                values = np.concatenate([values, last])
+                mask = None if mask is None else np.concatenate([mask, last_mask])
+            out[name] = layout.column(name, values, mask)
         return out
 
-    def example(self, meta: Any) -> Any:
+    def example(self) -> Any:
         """A table of one row that has every property of the whole: types, masks, nulls."""
         from astropy.table import Table
 
-        out = Table(meta=copy.deepcopy(meta))
-        for name, layout in self.columns.items():
-            values = np.zeros((1, *layout.shape), layout.dtype)
-            mask = np.full((1, *layout.shape), layout.missing) if layout.masked else None
-            out[name] = layout.column(name, values, mask)
-        return out
+        return Table(
+            [layout.column(name, *layout.example()) for name, layout in self.columns.items()]
+        )
 
 
 def join_tables(tables: Iterable[Any]) -> Any:
@@ -234,14 +249,9 @@ def join_tables(tables: Iterable[Any]) -> Any:
         layout = layout.joined(TableLayout.of(table))
     out = Table(meta=joined_meta(table.meta for table in plain))
     for name, column in layout.columns.items():
-        parts = [column.cast(table[name], name) for table in plain]
-        mask = None
-        if column.masked:
-            mask = np.concatenate([part.mask for part in parts])
-        values = np.concatenate(
-            [np.asarray(p.data.data if column.masked else p.data) for p in parts]
-        )
-        out[name] = column.column(name, values, mask)
+        values, masks = zip(*(column.cast(table[name]) for table in plain), strict=True)
+        mask = np.concatenate(masks) if column.masked else None
+        out[name] = column.column(name, np.concatenate(values), mask)
     return out
 
 

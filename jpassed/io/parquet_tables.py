@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError, MissingDependencyError
+from jpassed.io.layout import TableLayout
 from jpassed.io.native_columns import refuse_duplicates
 from jpassed.io.texts import one_line
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["read_parquet", "write_parquet", "write_parquet_pieces"]
 
 _META_KEY = b"table_meta_yaml"
 """Where astropy keeps units and descriptions; its own reader finds them there too."""
@@ -140,16 +142,71 @@ def write_parquet(table: Any, path: Path) -> None:
     FileError
         If a column holds objects that Parquet has no type for.
     """
-    from astropy.table import meta as table_meta
-
     arrow, parquet = _pyarrow()
-    header = "\n".join(table_meta.get_yaml_from_table(table))
+    arrays = _arrays(arrow, table)
+    schema = _schema(arrow, table, arrays)
+    parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), path)
+
+
+def write_parquet_pieces(
+    pieces: Iterable[Any], layout: TableLayout, meta: Any, rows: int, path: Path
+) -> None:
+    """Write what `write_parquet` writes of all pieces in one table, a row group a piece.
+
+    Parameters
+    ----------
+    pieces : iterable of Table
+        Plain tables; one is in memory at a time.
+    layout : TableLayout
+        Of all of them.
+    meta : mapping
+        The table's.
+    rows : int
+        Of all of them.
+    path : Path
+        Not existing.
+
+    Raises
+    ------
+    FileError
+        If the pieces are not what `layout` and `rows` say.
+    """
+    arrow, parquet = _pyarrow()
+    example = layout.cast(layout.example(), meta)
+    for name, column in layout.columns.items():
+        # A text that is there in some row makes a column of texts; one of nulls only has no type.
+        if column.dtype.kind == "U" and column.given and column.masked:
+            example[name].mask = False
+    schema = _schema(arrow, example, _arrays(arrow, example))
+    written = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for piece in pieces:
+            cast = layout.cast(piece, meta)
+            arrays = [
+                array.cast(field.type) if array.type != field.type else array
+                for array, field in zip(_arrays(arrow, cast), schema, strict=True)
+            ]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+            written += len(cast)
+    if written != rows:
+        raise FileError(f"cannot write {path}: the pieces have {written} rows instead of {rows}")
+
+
+def _arrays(arrow: Any, table: Any) -> list[Any]:
     arrays = []
     for name in table.colnames:
         try:
             arrays.append(_array(arrow, table[name]))
         except (arrow.ArrowException, ValueError, TypeError) as exc:
             raise FileError(f"column {name!r} cannot be kept in Parquet: {one_line(exc)}") from exc
+    return arrays
+
+
+def _schema(arrow: Any, table: Any, arrays: list[Any]) -> Any:
+    """Names, types, and what astropy says of the columns."""
+    from astropy.table import meta as table_meta
+
+    header = "\n".join(table_meta.get_yaml_from_table(table))
     lengths = {
         f"table::len::{name}": str(table[name].dtype.itemsize // 4)
         for name in table.colnames
@@ -160,8 +217,7 @@ def write_parquet(table: Any, path: Path) -> None:
     fields = [
         arrow.field(name, array.type) for name, array in zip(table.colnames, arrays, strict=True)
     ]
-    schema = arrow.schema(fields, metadata=metadata)
-    parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), path)
+    return arrow.schema(fields, metadata=metadata)
 
 
 def _array(arrow: Any, column: Any) -> Any:

@@ -41,19 +41,19 @@ def write_fits_pieces(
     FileError
         If the pieces are not what `layout` and `rows` say.
     """
-    head, example = _parts(layout.example(meta))
+    head, example = _parts(layout.cast(layout.example(), meta))
     width, written = len(example), 0
     primary, table_head = head[:_BLOCK], head[_BLOCK:]
     with open(path, "wb") as target:
         target.write(primary + _with_rows(table_head, rows))
         for piece in pieces:
-            cast = layout.cast(piece)
-            cast.meta = dict(meta)
-            own_head, records = _parts(cast)
+            # With the example as its last row a piece has the nulls of the whole, and with them
+            # the types that FITS makes of them.
+            own_head, records = _parts(layout.cast(piece, meta, example=True))
             if _with_rows(own_head[_BLOCK:], 1) != table_head:
                 raise FileError(f"cannot write {path}: a piece does not fit the others")
-            target.write(records)
-            written += len(records)
+            target.write(records[:-width])
+            written += len(records) - width
         if written != rows * width:
             raise FileError(
                 f"cannot write {path}: the pieces have {written // max(width, 1)} rows instead of "
