@@ -1,0 +1,318 @@
+"""A table that comes in pieces: kept in a folder as they come, put together at the end.
+
+What is in the folder is done: after a crash the work goes on behind the last piece.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from jpassed.exceptions import FileError
+from jpassed.io.atomic import atomic_output
+from jpassed.io.catalogs import compress, write_catalog
+from jpassed.io.formats import table_file
+from jpassed.io.layout import TableLayout, join_tables, joined_meta
+from jpassed.io.native_columns import plain_table
+from jpassed.io.texts import as_json, one_line
+
+__all__ = ["Piece", "Pieces", "pieces_folder"]
+
+logger = logging.getLogger(__name__)
+
+_TASK = "task.json"
+_NOTE = "README.txt"
+_ABOUT = """\
+jpassed keeps here what is done of {name} while it works on it, and removes the folder at the end.
+Run the same command again to go on; remove the folder to begin anew.
+"""
+
+
+def pieces_folder(output: str | Path) -> Path:
+    """The folder of the pieces of a file, beside it."""
+    path = table_file(output).path
+    return path.with_name(f"{path.name}.jpassed-pieces")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One piece that is done.
+
+    Attributes
+    ----------
+    path : Path
+    rows : int
+        May be 0.
+    after : tuple
+        What the caller needs to know to go on behind it.
+    """
+
+    path: Path
+    rows: int
+    after: tuple[Any, ...]
+
+
+class Pieces:
+    """The pieces of one output file, in a folder beside it.
+
+    Parameters
+    ----------
+    output : str or Path
+        The file that they become.
+    task : mapping
+        What makes it the same work: pieces of another are not used. Plain values.
+
+    Raises
+    ------
+    FileError
+        If the folder holds pieces of other work, is damaged, or is in use.
+    """
+
+    def __init__(self, output: str | Path, task: Mapping[str, Any]) -> None:
+        self.output = Path(output)
+        self.folder = pieces_folder(output)
+        self._task = json.loads(json.dumps(dict(task), default=as_json, sort_keys=True))
+        self._lock: BinaryIO | None = None
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = _locked(self.folder)
+            self._check_task()
+        except OSError as exc:
+            self.close()
+            if isinstance(exc, FileError):
+                raise
+            raise FileError(f"cannot keep pieces in {self.folder}: {exc}") from exc
+        self.done = self._found()
+        if self.done:
+            logger.info("%s: going on behind %d rows", self.folder, self.rows)
+
+    @property
+    def rows(self) -> int:
+        """Rows that are done."""
+        return sum(piece.rows for piece in self.done)
+
+    @property
+    def after(self) -> tuple[Any, ...] | None:
+        """Where the last piece ends; None if there is none."""
+        return self.done[-1].after if self.done else None
+
+    def add(self, table: Any, after: Sequence[Any]) -> Piece:
+        """Keep a piece; it is there whole or not at all.
+
+        Parameters
+        ----------
+        table : Table or QTable
+        after : sequence
+            Numbers or texts to go on with.
+
+        Raises
+        ------
+        InputError
+            If a column cannot be kept in pieces.
+        FileError
+            If it cannot be written.
+        """
+        path = self.folder / f"{len(self.done) + 1:06d}.npz"
+        keys = tuple(item.item() if hasattr(item, "item") else item for item in after)
+        plain = plain_table(table)
+        TableLayout.of(plain)  # raises for what a piece cannot hold
+        with atomic_output(path) as temporary, open(temporary, "wb") as target:
+            _save(plain, keys, target)
+        self.done.append(Piece(path, len(plain), keys))
+        return self.done[-1]
+
+    def tables(self) -> Iterator[Any]:
+        """The pieces as plain tables, one in memory at a time."""
+        for piece in self.done:
+            yield _load(piece.path)
+
+    def merge(self, *, meta: Mapping[str, Any] | None = None, overwrite: bool = False) -> int:
+        """Write the output file, the one that `write_catalog` writes of all rows in one table.
+
+        FITS and Parquet are written piece by piece, other formats with all rows in memory.
+
+        Parameters
+        ----------
+        meta : mapping, optional
+            Entries to replace in the table's meta.
+        overwrite : bool
+
+        Returns
+        -------
+        int
+            Number of rows.
+
+        Raises
+        ------
+        FileError
+            If it cannot be written, or there is no piece.
+        InputError
+            If the pieces have different columns.
+        """
+        if not self.done:
+            raise FileError(f"{self.folder} has no pieces")
+        file = table_file(self.output)
+        changed = dict(meta or {})
+        if file.format not in ("fits", "parquet"):
+            logger.info("%s: %s is put together in memory", self.output, file.format)
+            table = join_tables(self.tables())
+            table.meta.update(changed)
+            write_catalog(table, self.output, overwrite=overwrite)
+            return len(table)
+        layout, joined = self._layout()
+        joined.update(changed)
+        with atomic_output(file.path, overwrite) as temporary:
+            self._write(file.format, layout, joined, temporary)
+            if file.gzipped:
+                compress(temporary)
+        return self.rows
+
+    def _write(self, kind: str, layout: TableLayout, meta: dict[Any, Any], path: Path) -> None:
+        if kind == "fits":
+            from jpassed.io.streamed_fits import write_fits_pieces
+
+            write_fits_pieces(self.tables(), layout, meta, self.rows, path)
+            return
+        from jpassed.io.parquet_tables import write_parquet_pieces
+
+        write_parquet_pieces(self.tables(), layout, meta, self.rows, path)
+
+    def _layout(self) -> tuple[TableLayout, dict[Any, Any]]:
+        layout: TableLayout | None = None
+        meta: dict[Any, Any] = {}
+        for table in self.tables():
+            own = TableLayout.of(table)
+            layout = own if layout is None else layout.joined(own)
+            meta = joined_meta((meta, table.meta))
+        if layout is None:
+            raise FileError(f"{self.folder} has no pieces")
+        return layout, meta
+
+    def remove(self) -> None:
+        """Remove the folder and all in it."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Pieces:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _check_task(self) -> None:
+        path = self.folder / _TASK
+        if path.exists():
+            try:
+                old = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                old = None
+            if old != self._task:
+                differ = _differences(old, self._task)
+                raise FileError(
+                    f"{self.folder} holds pieces of other work ({differ}); choose another output, "
+                    "or remove the folder to begin anew"
+                )
+            return
+        with atomic_output(self.folder / _NOTE, overwrite=True) as temporary:
+            temporary.write_text(_ABOUT.format(name=self.output.name), encoding="utf-8")
+        with atomic_output(path) as temporary:
+            temporary.write_text(json.dumps(self._task, indent=1), encoding="utf-8")
+
+    def _found(self) -> list[Piece]:
+        for left in self.folder.glob(".*.part"):  # of a process that was killed
+            left.unlink(missing_ok=True)
+        found: list[Piece] = []
+        for path in sorted(self.folder.glob("[0-9]*.npz")):
+            if path.name != f"{len(found) + 1:06d}.npz":
+                raise FileError(f"{self.folder} lacks piece {len(found) + 1}; remove the folder")
+            note = _note(path)
+            found.append(Piece(path, int(note["rows"]), tuple(note["after"])))
+        return found
+
+
+def _differences(old: Any, new: Mapping[str, Any]) -> str:
+    if not isinstance(old, dict):
+        return "its task.json is damaged"
+    return ", ".join(sorted(k for k in {*old, *new} if old.get(k) != new.get(k))) + " differ"
+
+
+def _locked(folder: Path) -> BinaryIO | None:
+    """An open file that nobody else has locked; the system lets go of it when a process ends."""
+    try:
+        import fcntl
+    except ImportError:  # not on Windows
+        return None
+    held = open(folder / "lock", "wb")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise FileError(f"{folder} is in use by another jpassed (process lock)") from None
+    return held
+
+
+def _save(table: Any, after: tuple[Any, ...], target: BinaryIO) -> None:
+    from astropy.table import meta as table_meta
+
+    header = "\n".join(table_meta.get_yaml_from_table(table))
+    note = json.dumps({"rows": len(table), "after": after})
+    arrays: dict[str, Any] = {"note": np.array(note), "header": np.array(header)}
+    for k, name in enumerate(table.colnames):
+        column = table[name]
+        mask = getattr(column, "mask", None)
+        if column.dtype.kind == "O":
+            arrays[f"unknown{k}"] = np.zeros(len(column), bool)
+            continue
+        arrays[f"values{k}"] = np.asarray(column.data if mask is None else column.data.data)
+        if mask is not None:
+            arrays[f"mask{k}"] = np.asarray(mask)
+    np.savez(target, allow_pickle=False, **arrays)
+    target.flush()
+    os.fsync(target.fileno())
+
+
+def _note(path: Path) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(json.loads(str(stored["note"])))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        raise FileError(f"{path} is damaged ({one_line(exc)}); remove it and go on") from exc
+
+
+def _load(path: Path) -> Any:
+    from astropy.table import Column, MaskedColumn, Table
+    from astropy.table import meta as table_meta
+
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            header = table_meta.get_header_from_yaml(str(stored["header"]).split("\n"))
+            table = Table(meta=header.get("meta", {}))
+            for k, item in enumerate(header["datatype"]):
+                about = {key: item.get(key) for key in ("name", "unit", "description", "format")}
+                about["meta"] = item.get("meta", {})
+                if f"unknown{k}" in stored:
+                    values = np.full(len(stored[f"unknown{k}"]), None, dtype=object)
+                    table.add_column(MaskedColumn(values, mask=True, **about))
+                elif f"mask{k}" in stored:
+                    column = MaskedColumn(stored[f"values{k}"], mask=stored[f"mask{k}"], **about)
+                    table.add_column(column, copy=False)
+                else:
+                    table.add_column(Column(stored[f"values{k}"], **about), copy=False)
+            return table
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        raise FileError(f"{path} is damaged ({one_line(exc)}); remove it and go on") from exc
