@@ -8,6 +8,7 @@ a column has moved. Here they are written as cards, and moved back to the column
 from __future__ import annotations
 
 import json
+import logging
 import re
 import warnings
 from io import BytesIO
@@ -17,10 +18,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError
-from jpassed.io.native_columns import quantity_table, refuse_duplicates
+from jpassed.io.native_columns import quantity_table, refuse_duplicates, widen
 from jpassed.io.texts import as_json, one_line
 
 __all__ = ["META_CARD", "read_fits", "write_fits"]
+
+logger = logging.getLogger(__name__)
 
 META_CARD = "JPMETA"
 """Card with the entries of the table's meta that FITS has no card for, as JSON."""
@@ -149,7 +152,10 @@ def write_fits(table: Any, path: Path | BinaryIO) -> None:
     from astropy.io import fits
 
     table.meta, packed = _split_meta(table.meta)
+    # astropy takes int8 for logical values.
+    widen(table, {"int8": "int16", "float16": "float32", "float128": "float64"})
     _prepare_nulls(table)
+    _encode_text(table)
     table = _keep_odd_units(table)
     cards = {
         (name, prefix): _ascii(
@@ -234,6 +240,24 @@ def _prepare_nulls(table: Any) -> None:
         if column.dtype.kind in "iu":
             limits = np.iinfo(column.dtype)
             column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
+
+
+def _encode_text(table: Any) -> None:
+    """Text beyond ASCII, which the standard leaves out, as UTF-8: most readers take it."""
+    from astropy.table import MaskedColumn
+
+    for name in table.colnames:
+        column = table[name]
+        if getattr(column, "dtype", None) is None or column.dtype.kind != "U":
+            continue
+        values = np.asarray(np.ma.getdata(column))
+        encoded = np.char.encode(values, "utf-8")
+        if encoded.size and np.any(np.char.str_len(encoded) > np.char.str_len(values)):
+            logger.warning("%s: FITS holds ASCII text only; written as UTF-8", name)
+            new = MaskedColumn if isinstance(column, MaskedColumn) else type(column)
+            mask = {"mask": column.mask} if isinstance(column, MaskedColumn) else {}
+            about = {"name": name, "description": column.description, "meta": column.meta}
+            table[name] = new(encoded, **mask, **about)
 
 
 def _keep_odd_units(table: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from jpassed.exceptions import InputError
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["copied", "plain_table", "quantity_table", "refuse_duplicates"]
+__all__ = ["copied", "plain_table", "quantity_table", "refuse_duplicates", "widen"]
 
 
 def refuse_duplicates(names: Iterable[str], path: object) -> None:
@@ -216,3 +216,32 @@ def copied(table: Any) -> QTable:
             quantity.info = new.info
             result.replace_column(name, quantity)
     return result
+
+
+def widen(table: Any, types: Mapping[str, str]) -> None:
+    """Give plain columns of types that a format lacks the next wider one, with the same values.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Of plain columns; changed.
+    types : mapping
+        Name of a numpy type to the one that takes its place, e.g. ``{"int8": "int16"}``.
+
+    Raises
+    ------
+    InputError
+        If a value does not fit.
+    """
+    from astropy.table import Column
+
+    for name in table.colnames:
+        column = table[name]
+        if not isinstance(column, Column) or column.dtype.name not in types:
+            continue
+        old = np.asarray(np.ma.getdata(column))
+        new = old.astype(types[column.dtype.name])
+        mask = np.ma.getmaskarray(np.ma.asarray(column))
+        if old.dtype.kind in "iu" and np.any((new != old) & ~mask):
+            raise InputError(f"column {name!r} holds {old.max()}, too large for {new.dtype}")
+        table[name] = _replaced(column, new)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError
-from jpassed.io.native_columns import refuse_duplicates
+from jpassed.io.native_columns import refuse_duplicates, widen
 from jpassed.io.texts import as_json, one_line
 
 __all__ = ["read_votable", "read_votable_stream", "write_votable"]
@@ -24,6 +24,18 @@ _PIECE = 1 << 18
 
 JSON_UTYPE = "jpassed:json"
 """utype of a PARAM whose text is JSON (lists, dictionaries)."""
+
+_WIDER = {
+    "int8": "int16",
+    "uint16": "int32",
+    "uint32": "int64",
+    "uint64": "int64",
+    "float16": "float32",
+    "float128": "float64",
+}
+"""Types that VOTable lacks."""
+
+_CONFIG = {"version_1_3_or_later": True}
 
 
 def read_votable(content: bytes, path: Path, part: str | None) -> Any:
@@ -193,6 +205,7 @@ def write_votable(table: Any, path: Path) -> None:
     meta = {str(key): value for key, value in dict(table.meta).items()}
     description = meta.pop("description", None)
     table.meta = {}
+    widen(table, _WIDER)
     _spell_units(table)
     _no_masked_text(table)
     with warnings.catch_warnings():
@@ -206,7 +219,11 @@ def write_votable(table: Any, path: Path) -> None:
                 # astropy's choice for booleans; STILTS stumbles over it in binary2, and a bit
                 # cannot be null.
                 field.datatype = "boolean"
-                field.converter = get_converter(field, {"version_1_3_or_later": True}, None)
+                field.converter = get_converter(field, _CONFIG, None)
+            if field.datatype in ("char", "unicodeChar") and field.arraysize == "1":
+                # A text of one letter at most, which VOTable 1.3 does not write as an array of 1.
+                field.arraysize = "*"
+                field.converter = get_converter(field, _CONFIG, None)
         for number, (key, value) in enumerate(meta.items()):
             if key.startswith("__"):
                 continue
