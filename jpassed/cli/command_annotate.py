@@ -15,6 +15,7 @@ from jpassed.cli.arguments import (
     pairs,
 )
 from jpassed.cli.reporting import progress_bar, reporting_options
+from jpassed.cli.samp_sending import check_hub, send_to_hub
 
 
 @click.command(
@@ -68,6 +69,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     help="Weigh N draws an object (2000 is a good number) by the likelihood of its photometry.",
 )
 @click.option("--replace-columns", is_flag=True, help="Replace jp_ columns that IN already has.")
+@click.option("--samp", is_flag=True, help="Send the result to TOPCAT and its like, over SAMP.")
 @reporting_options
 def command(
     source: Path,
@@ -85,6 +87,7 @@ def command(
     refine: int,
     joint: bool,
     replace_columns: bool,
+    samp: bool,
 ) -> None:
     """
     Add predictions with errors to the catalogue IN.
@@ -105,6 +108,8 @@ def command(
 
     target = output if output is not None else default_output(source)
     check_target(target, overwrite)
+    if samp:
+        check_hub()
     table = read_catalog(source)
     with progress_bar("objects") as progress:
         annotated = annotate(
@@ -124,3 +129,5 @@ def command(
         )
     write_catalog(annotated, target, overwrite=overwrite)
     click.echo(f"{target}: {len(annotated)} rows")
+    if samp:
+        send_to_hub(target)
