@@ -19,14 +19,11 @@ import numpy as np
 
 from jpassed.exceptions import FileError, InputError
 from jpassed.io.native_columns import quantity_table, refuse_duplicates, widen
-from jpassed.io.texts import as_json, one_line
+from jpassed.io.texts import META_CARD, as_json, one_line, unpack_meta
 
 __all__ = ["META_CARD", "read_fits", "write_fits"]
 
 logger = logging.getLogger(__name__)
-
-META_CARD = "JPMETA"
-"""Card with the entries of the table's meta that FITS has no card for, as JSON."""
 
 _CARDS = {
     "TCOMM": "description",
@@ -36,10 +33,16 @@ _CARDS = {
     "TCTYP": "TCTYP",
     "TCUNI": "TCUNI",
     "TRPOS": "TRPOS",
+    # ranges, and coordinates of binned columns
+    **{
+        key: key for key in ("TDMIN", "TDMAX", "TLMIN", "TLMAX", "TCRVL", "TCRPX", "TCDLT", "TCNAM")
+    },
 }
 """Numbered cards to what they are called in a column's info or ``info.meta``."""
 
 _STALE = re.compile(rf"^({'|'.join(_CARDS)})\d+$")
+_OF_THE_FILE = ("CHECKSUM", "DATASUM", "DATE-HDU", "STILVERS", "STILCLAS")
+"""Cards that tell of the file that was read, not of the table."""
 _NATIVE_KEY = re.compile(r"^[A-Z0-9_-]{1,8}$")
 
 
@@ -84,21 +87,73 @@ def read_fits(content: bytes, path: Path, part: str | None) -> Any:
                     for prefix, key in _CARDS.items()
                     for k in range(1, len(names) + 1)
                 }
-                packed = hdu.header.get(META_CARD)
                 table = Table.read(hdu)
+                packed = hdu.header.get(META_CARD)
+                _mask_logicals(table, hdu)
+                extra = _votable_meta(hdus, hdu)
     except (FileError, InputError):
         raise
     except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as exc:
         raise FileError(f"{path} is not a FITS table, or it is damaged: {one_line(exc)}") from exc
-    _restore_meta(table, packed)
+    for key in [key for key in table.meta if _STALE.match(str(key)) or key in _OF_THE_FILE]:
+        del table.meta[key]
+    if packed is not None:
+        table.meta[META_CARD] = packed
+    unpack_meta(table.meta)
     for (key, k), text in cards.items():
-        if isinstance(text, str) and text and names[k - 1] in table.colnames:
+        if text not in (None, "") and names[k - 1] in table.colnames:
             info = table[names[k - 1]].info
             if key == "description":
-                info.description = info.description or text
+                info.description = info.description or str(text)
             else:
                 info.meta = {**(info.meta or {}), key: text}
+    if extra is not None:
+        _add_votable_meta(table, *extra)
     return table
+
+
+def _mask_logicals(table: Any, hdu: Any) -> None:
+    """Logical values that are neither T nor F are null; astropy reads them as False."""
+    from astropy.table import MaskedColumn
+
+    raw = hdu.data.view(np.ndarray)
+    for column in hdu.columns:
+        name = column.name
+        if name not in table.colnames or table[name].dtype.kind != "b":
+            continue
+        letters = raw[name]
+        if letters.dtype.kind != "i" or letters.shape != table[name].shape:
+            continue
+        null = letters == 0
+        if null.any():
+            about = {"description": table[name].description, "meta": table[name].meta}
+            table[name] = MaskedColumn(table[name].data, mask=null, name=name, **about)
+
+
+def _votable_meta(hdus: Any, hdu: Any) -> Any:
+    """What the VOTable says that TOPCAT puts before the tables of its files ("fits-plus").
+
+    FITS cards hold 68 letters of a description, and no table parameters.
+    """
+    first = hdus[0]
+    if first.header.get("VOTMETA") is not True or first.data is None:
+        return None
+    from jpassed.io.votables import read_votable_meta
+
+    number = [k for k, other in enumerate(hdus) if other is hdu][0] - 1
+    return read_votable_meta(first.data.tobytes(), number)
+
+
+def _add_votable_meta(table: Any, meta: dict[str, Any], columns: dict[str, dict[str, str]]) -> None:
+    table.meta.update({key: value for key, value in meta.items() if key not in table.meta})
+    unpack_meta(table.meta)
+    for name, about in columns.items():
+        if name not in table.colnames:
+            continue
+        info = table[name].info
+        further = dict(about)
+        info.description = further.pop("description", None) or info.description
+        info.meta = {**(info.meta or {}), **further}
 
 
 def _choose(hdus: list[Any], path: Path, part: str | None) -> Any:
@@ -122,23 +177,6 @@ def _choose(hdus: list[Any], path: Path, part: str | None) -> Any:
     raise FileError(f"{path} has no table {part!r}; its tables are HDU {listed}")
 
 
-def _restore_meta(table: Any, packed: Any) -> None:
-    for key in [key for key in table.meta if _STALE.match(str(key))]:
-        del table.meta[key]
-    table.meta.pop(META_CARD, None)
-    if not isinstance(packed, str):
-        return
-    try:
-        entries = json.loads(packed)
-    except ValueError:
-        table.meta[META_CARD] = packed
-        return
-    shown = {key.lower() for key in entries}
-    for key in [key for key in table.meta if str(key).lower() in shown]:
-        del table.meta[key]
-    table.meta.update(entries)
-
-
 def write_fits(table: Any, path: Path | BinaryIO) -> None:
     """Write a plain table (see `plain_table`) as FITS.
 
@@ -154,7 +192,7 @@ def write_fits(table: Any, path: Path | BinaryIO) -> None:
     table.meta, packed = _split_meta(table.meta)
     # astropy takes int8 for logical values.
     widen(table, {"int8": "int16", "float16": "float32", "float128": "float64"})
-    _prepare_nulls(table)
+    null_logicals = _prepare_nulls(table)
     _encode_text(table)
     table = _keep_odd_units(table)
     cards = {
@@ -173,9 +211,11 @@ def write_fits(table: Any, path: Path | BinaryIO) -> None:
         buffer.seek(0)
         with fits.open(buffer, memmap=False) as hdus:
             header = hdus[1].header
+            for name, mask in null_logicals.items():
+                hdus[1].data.view(np.ndarray)[name][mask] = 0
             for k, name in enumerate(hdus[1].columns.names, start=1):
                 for prefix in _CARDS:
-                    if cards.get((name, prefix)):
+                    if cards.get((name, prefix)) not in (None, ""):
                         header[f"{prefix}{k}"] = cards[name, prefix]
             if packed:
                 header[META_CARD] = json.dumps(packed, default=as_json)
@@ -192,8 +232,10 @@ def _show(packed: dict[str, Any], header: Any) -> None:
                 header[f"HIERARCH {key}"] = value
 
 
-def _ascii(text: Any) -> str:
-    """Text for a card: FITS headers hold ASCII only."""
+def _ascii(text: Any) -> Any:
+    """Text for a card: FITS headers hold ASCII only. Numbers stay."""
+    if isinstance(text, bool | int | float):
+        return text
     plain = str(text or "").replace("Å", "Angstrom").replace("µ", "u").replace("μ", "u")
     return " ".join(plain.encode("ascii", "replace").decode("ascii").split())
 
@@ -220,26 +262,26 @@ def _split_meta(meta: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return native, packed
 
 
-def _prepare_nulls(table: Any) -> None:
-    """Null values that no measurement has, and logicals, of which FITS has no null, as numbers."""
-    from astropy.table import MaskedColumn
+def _prepare_nulls(table: Any) -> dict[str, Any]:
+    """Null values that no measurement has; of logical columns, where they are null.
 
+    A null logical is a zero byte, which astropy does not write.
+    """
+    from astropy.table import Column, MaskedColumn
+
+    logicals: dict[str, Any] = {}
     for name in table.colnames:
         column = table[name]
         if not isinstance(column, MaskedColumn):
             continue
-        if column.dtype.kind == "b" and np.any(column.mask):
-            table[name] = MaskedColumn(
-                column.data.data.astype(np.int16),
-                mask=column.mask,
-                description=column.description,
-                meta=column.meta,
-                name=name,
-            )
-            column = table[name]
+        if column.dtype.kind == "b":
+            logicals[name] = np.array(column.mask)
+            about = {"description": column.description, "meta": column.meta, "name": name}
+            table[name] = Column(column.filled(False), **about)
         if column.dtype.kind in "iu":
             limits = np.iinfo(column.dtype)
             column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
+    return logicals
 
 
 def _encode_text(table: Any) -> None:

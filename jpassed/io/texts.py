@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import MutableMapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["as_json", "one_line"]
+__all__ = ["META_CARD", "as_json", "one_line", "unpack_meta"]
+
+META_CARD = "JPMETA"
+"""Card with the entries of the table's meta that FITS has no card for, as JSON."""
 
 
 def one_line(exc: BaseException) -> str:
@@ -21,3 +26,23 @@ def as_json(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return str(value)
+
+
+def unpack_meta(meta: MutableMapping[str, Any]) -> None:
+    """Put the entries of `META_CARD` in place of it, and of cards that show them again.
+
+    Other programs keep the card as it is, also in a VOTable.
+    """
+    packed = meta.get(META_CARD)
+    if not isinstance(packed, str):
+        return
+    try:
+        entries = json.loads(packed)
+    except ValueError:
+        return
+    if not isinstance(entries, dict):
+        return
+    shown = {META_CARD.lower(), *(key.lower() for key in entries)}
+    for key in [key for key in meta if str(key).lower() in shown]:
+        del meta[key]
+    meta.update(entries)

@@ -14,7 +14,7 @@ import numpy as np
 
 from jpassed.exceptions import FileError, InputError
 from jpassed.io.native_columns import refuse_duplicates, widen
-from jpassed.io.texts import as_json, one_line
+from jpassed.io.texts import as_json, one_line, unpack_meta
 
 __all__ = ["read_votable", "read_votable_stream", "write_votable"]
 
@@ -36,6 +36,8 @@ _WIDER = {
 """Types that VOTable lacks."""
 
 _CONFIG = {"version_1_3_or_later": True}
+_KEPT = ("ucd", "utype", "xtype", "links")
+"""What is kept of a FIELD beside its name, unit and description."""
 
 
 def read_votable(content: bytes, path: Path, part: str | None) -> Any:
@@ -97,13 +99,51 @@ def read_votable_stream(stream: BinaryIO, path: object, part: str | None) -> Any
     if description:
         table.meta["description"] = str(description)
     table.meta.update(meta)
+    unpack_meta(table.meta)
     for name in table.colnames:
         # votable.to_table keeps width and precision of the text form, which are not wanted.
         kept = table[name].info.meta or {}
-        table[name].info.meta = {
-            key: value for key, value in kept.items() if key in ("ucd", "utype", "xtype", "links")
-        }
+        table[name].info.meta = {key: value for key, value in kept.items() if key in _KEPT}
     return table
+
+
+def read_votable_meta(content: bytes, number: int) -> Any:
+    """Meta of a table, and what is said of its columns, of a VOTable without values.
+
+    Parameters
+    ----------
+    content : bytes
+    number : int
+        Of the table, from 0.
+
+    Returns
+    -------
+    meta : dict
+    columns : dict
+        Name to description, UCD and the like.
+    None
+        In place of both, if it is not readable or has no such table.
+    """
+    from astropy.io import votable
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            document = votable.parse(BytesIO(_without_text_arrays(content)), verify="ignore")
+            tables = list(document.iter_tables())
+            if number >= len(tables):
+                return None
+            meta = {p.name: _param_value(p) for p in tables[number].params if p.name}
+            fields = tables[number].fields
+    except Exception as exc:  # the XML parser raises errors of many kinds
+        logger.warning("the VOTable before the FITS table cannot be read: %s", one_line(exc))
+        return None
+    columns = {}
+    for field in fields:
+        about = {key: getattr(field, key, None) for key in ("ucd", "utype", "xtype")}
+        about["description"] = " ".join(str(field.description or "").split())
+        columns[field.name] = {key: str(value) for key, value in about.items() if value}
+    return meta, columns
 
 
 class _WithoutTextArrays:
