@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError, QueryError
-from jpassed.vo.transport import TransientError, error_words
+from jpassed.vo.replies import error_words
+from jpassed.vo.transport import TransientError
 
 if TYPE_CHECKING:
     from astropy.table import QTable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
@@ -15,9 +16,10 @@ from jpassed.vo.cache import AnswerCache, default_folder, key_of, now
 from jpassed.vo.job_runs import JobRuns
 from jpassed.vo.login import find_credentials, identity_of, split_url
 from jpassed.vo.order import Order, empty, scratch
+from jpassed.vo.paging import read_pages
 from jpassed.vo.self_description import limits_in, read_capabilities, read_tables
 from jpassed.vo.service import Service
-from jpassed.vo.transport import GaveUpError, Progress, Transport
+from jpassed.vo.transport import GaveUpError, Progress, TransientError, Transport
 from jpassed.vo.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -150,10 +152,22 @@ class TapClient:
         if maxrec is not None and maxrec < 0:
             raise InputError(f"maxrec is not negative; got {maxrec}")
         query = sendable(adql if isinstance(adql, str) else adql.whole())
-        sent = Uploads.of(uploads)
-        identity = identity_of(self._credentials)
-        key = key_of(self.service.url, normalised(query), sent.digest(), maxrec, identity)
-        order = Order(query, sent, maxrec, key, progress)
+        return self._answer(self._order(query, uploads, maxrec, progress), mode)[0]
+
+    def _order(
+        self,
+        query: str,
+        uploads: Mapping[str, Table] | None,
+        maxrec: int | None,
+        progress: Progress | None,
+        part: bool = False,
+    ) -> Order:
+        sent, who = Uploads.of(uploads), identity_of(self._credentials)
+        key = key_of(self.service.url, normalised(query), sent.digest(), maxrec, part, who)
+        return Order(query, sent, maxrec, key, progress, part)
+
+    def _answer(self, order: Order, mode: str) -> tuple[QTable, bool]:
+        """A table, and whether it was cut."""
         kept = self._kept(order)
         if kept is not None:
             return kept
@@ -164,39 +178,42 @@ class TapClient:
                 table, cut = self._ask_async(order, stream)
             else:
                 table, cut = self._ask_auto(order, stream)
-            self._describe(table, normalised(query), now(), cut)
-            self._cache.put(
-                key,
-                stream,
-                {
-                    "service": self.service.url,
-                    "query": normalised(query),
-                    "date": table.meta["jp_query_date"],
-                    "rows": len(table),
-                    "cut": cut,
-                },
-            )
-        if progress:
-            progress(f"{len(table)} rows")
-        return table
+            note = {
+                "service": self.service.url,
+                "query": normalised(order.query),
+                "date": now(),
+                "rows": len(table),
+                "cut": cut,
+            }
+            self._cache.put(order.key, stream, note)
+        self._describe(table, order, note)
+        order.say(f"{len(table)} rows")
+        return table, cut
 
-    def _describe(self, table: Any, query: str, date: str, cut: bool) -> None:
-        table.meta.update(jp_service=self.service.url, jp_query=query, jp_query_date=date)
-        if cut:
+    def _describe(self, table: Any, order: Order, note: Mapping[str, Any]) -> None:
+        table.meta.update(
+            jp_service=self.service.url, jp_query=note["query"], jp_query_date=note["date"]
+        )
+        if note["cut"] and not order.part:
             table.meta["jp_overflow"] = True
-            logger.warning("%s: the answer is cut at %d rows", self.service.name, len(table))
+            logger.warning(
+                "%s: only the first %d rows, as asked for", self.service.name, len(table)
+            )
 
-    def _kept(self, order: Order) -> QTable | None:
+    def _kept(self, order: Order) -> tuple[QTable, bool] | None:
         found = self._cache.get(order.key)
         if found is None:
             return None
         stream, note = found
         with stream:
-            table = read_answer(stream, self._transport.named)
-        self._describe(table, note["query"], note["date"], bool(note.get("cut")))
-        if order.progress:
-            order.progress(f"{len(table)} rows from the cache of {note['date']}")
-        return table
+            try:
+                table = read_answer(stream, self._transport.named)
+            except TransientError as exc:
+                logger.warning("ignoring the damaged kept answer: %s", exc)
+                return None
+        self._describe(table, order, note)
+        order.say(f"{len(table)} rows from the cache of {note['date']}")
+        return table, bool(note["cut"])
 
     def _is_large(self, order: Order) -> bool:
         limit = self.service.sync_rows or SYNC_ROWS
@@ -214,8 +231,7 @@ class TapClient:
                 return table, cut
             why = f"cut at {len(table)} rows"
         logger.info("%s: %s; asking again as a job", self.service.name, why)
-        if order.progress:
-            order.progress(f"{why}; asking again as a job")
+        order.say(f"{why}; asking again as a job")
         return self._ask_async(order, stream)
 
     def _ask_sync(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
@@ -303,8 +319,82 @@ class TapClient:
             table, cut, query = runs.resumed(job_url, stream, progress)
             order = Order(query or "SELECT", Uploads.of(None), maxrec, "", progress)
             self._refuse_cut(order, table, cut)
-        self._describe(table, normalised(query) if query else "", now(), cut)
+        note = {"query": normalised(query) if query else "", "date": now(), "cut": cut}
+        self._describe(table, order, note)
         return table
+
+    def pages(
+        self,
+        adql: str | PagedQuery,
+        *,
+        keys: Sequence[str],
+        rows: int,
+        after: tuple | None = None,
+        uploads: Mapping[str, Table] | None = None,
+        progress: Progress | None = None,
+    ) -> Iterator[QTable]:
+        """All rows of a query in pages, past the service's row limit.
+
+        Parameters
+        ----------
+        adql : str or PagedQuery
+        keys : sequence of str
+            Columns of the result to order the rows by. They need not be unique together, but no
+            more rows than a page holds may share them; none may be NULL.
+        rows : int
+            Of a page at most; fewer where the service gives fewer.
+        after : tuple, optional
+            Begin beyond these values of the keys; the number of rows is then not checked.
+        uploads, progress
+            See `run`.
+
+        Yields
+        ------
+        QTable
+            Ordered by the keys.
+
+        Raises
+        ------
+        InputError
+            If the query cannot be paged (TOP, WITH), or the keys are no columns for it.
+        TruncatedAnswerError
+            If more rows share one key than a page holds.
+        ServiceError
+            If in the end not as many rows came as the service counted at first, or see `run`.
+        """
+        if rows < 1 or not keys or isinstance(keys, str):
+            raise InputError(f"pages want at least one row and one key; got {rows} and {keys!r}")
+        query = WrappedQuery(adql) if isinstance(adql, str) else adql
+        query.page(keys, after, rows)
+        return self._pages(
+            query, tuple(keys), min(rows, self._page_limit()), after, uploads, progress
+        )
+
+    def _page_limit(self) -> int:
+        known = [self.service.sync_rows, self.limits()[1]]
+        return min((limit for limit in known if limit), default=sys.maxsize)
+
+    def _pages(
+        self,
+        query: PagedQuery,
+        keys: tuple[str, ...],
+        rows: int,
+        after: tuple | None,
+        uploads: Mapping[str, Table] | None,
+        progress: Progress | None,
+    ) -> Iterator[QTable]:
+        total = None
+        if after is None:
+            counted = self._order(query.count(), uploads, None, progress)
+            total = _single(self._answer(counted, "auto")[0])
+            logger.info("%s: %d rows, in pages of %d", self.service.name, total, rows)
+
+        def ask(adql: str, most: int) -> tuple[QTable, bool]:
+            order = self._order(adql, uploads, most, progress, part=True)
+            table, cut = self._answer(order, "auto")
+            return table, cut or len(table) in (self._limits or ())
+
+        yield from read_pages(ask, query, keys, rows, after=after, total=total)
 
     def count(self, adql: str | PagedQuery) -> int:
         """Number of rows of a query, counted by the service.
@@ -315,8 +405,7 @@ class TapClient:
             See `run`.
         """
         query = WrappedQuery(adql) if isinstance(adql, str) else adql
-        table = self.run(query.count())
-        return int(table[table.colnames[0]][0])
+        return _single(self.run(query.count()))
 
     def limits(self) -> tuple[int | None, int | None]:
         """Rows that the service gives by default and at most, as it says; None: it does not."""
@@ -337,6 +426,10 @@ class TapClient:
     def tables(self) -> dict[str, list[str]]:
         """The service's tables and their columns."""
         return read_tables(self._transport)
+
+
+def _single(table: Any) -> int:
+    return int(table[table.colnames[0]][0])
 
 
 def _service_of(text: str) -> Service:

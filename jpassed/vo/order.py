@@ -28,6 +28,8 @@ class Order:
     key : str
         Its name in the cache.
     progress : callable or None
+    part : bool
+        Whether fewer rows than asked for will do.
     """
 
     query: str
@@ -35,6 +37,7 @@ class Order:
     maxrec: int | None
     key: str
     progress: Progress | None
+    part: bool = False
 
     @property
     def top(self) -> int | None:
@@ -57,6 +60,8 @@ class Order:
         limits : iterable of int or None
             Its limits: some services cut there and do not say so.
         """
+        if self.part:
+            return False
         if cut:
             return self.maxrec is None or rows < self.maxrec
         return rows > 0 and rows in set(limits) and rows not in (self.maxrec, self.top)

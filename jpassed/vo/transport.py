@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import email.utils
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from jpassed.exceptions import LoginError, QueryError, ServiceError
 from jpassed.vo.login import login_form, open_session
+from jpassed.vo.replies import PAGE_HEAD, error_words, is_login, page_title, retry_after
 
 if TYPE_CHECKING:
     from requests import Response
@@ -31,7 +30,6 @@ LONGEST_PAUSE = 30.0
 """Seconds; of the service's own Retry-After up to `LONGEST_WAIT` are waited."""
 LONGEST_WAIT = 300.0
 _PIECE = 1 << 17
-_HEAD = 1 << 16
 
 
 class TransientError(Exception):
@@ -233,7 +231,7 @@ class Transport:
 
     def refuse_page(self, head: bytes, kind: str, url: str, what: str) -> None:
         """Raise if an answer is a web page, or anything else but XML."""
-        start = head[:_HEAD].lstrip().lower()
+        start = head[:PAGE_HEAD].lstrip().lower()
         page = start.startswith((b"<!doctype html", b"<html")) or (
             "html" in kind.lower() and b"<votable" not in start
         )
@@ -314,9 +312,9 @@ def _first(response: Response) -> bytes:
     """The beginning of an answer's body; what came where it breaks off."""
     head = b""
     try:
-        for piece in response.iter_content(_HEAD):
+        for piece in response.iter_content(PAGE_HEAD):
             head += piece
-            if len(head) >= _HEAD:
+            if len(head) >= PAGE_HEAD:
                 break
     except OSError as exc:
         logger.debug("the body of an error broke off: %s", type(exc).__name__)
@@ -361,55 +359,3 @@ def _broken(told: str) -> TransientError:
     if "reset" in told or "aborted" in told or "RemoteDisconnected" in told:
         return TransientError("the connection was dropped")
     return TransientError("the connection failed")
-
-
-def retry_after(text: str | None) -> float | None:
-    """Seconds of a Retry-After header: a number of seconds or a date."""
-    if not text:
-        return None
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        when = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, when.timestamp() - time.time())
-
-
-def error_words(content: bytes) -> str:
-    """What a service says in an error document (VOTable with QUERY_STATUS ERROR)."""
-    text = content.decode("utf-8", "replace")
-    quoted = r"""(?:[^>"']|"[^"]*"|'[^']*')*?"""
-    for found in re.finditer(
-        rf"<(?:\w+:)?INFO\b({quoted})(/>|>(.*?)</(?:\w+:)?INFO\s*>)", text, re.S
-    ):
-        if re.search(r"""name\s*=\s*["']QUERY_STATUS["']""", found[1]) and re.search(
-            r"""value\s*=\s*["']ERROR["']""", found[1], re.IGNORECASE
-        ):
-            return plain_words(found[3] or "") or "no reason given"
-    return ""
-
-
-def plain_words(markup: str) -> str:
-    """Text of XML content in one line."""
-    import html
-
-    text = re.sub(r"<!\[CDATA\[(.*?)\]\]>", lambda found: html.escape(found[1]), markup, flags=re.S)
-    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split())
-
-
-def page_title(content: bytes) -> str:
-    """Title of a web page, else its first heading."""
-    text = content[:_HEAD].decode("utf-8", "replace")
-    for tag in ("title", "h1", "h2"):
-        found = re.search(rf"<{tag}\b[^>]*>(.*?)</{tag}", text, re.S | re.IGNORECASE)
-        if found and plain_words(found[1]):
-            return plain_words(found[1])[:200]
-    return ""
-
-
-def is_login(content: bytes, title: str, url: str) -> bool:
-    """Whether a web page asks for a login."""
-    asks = re.search(rb"""<input\b[^>]*type\s*=\s*["']?password""", content[:_HEAD], re.IGNORECASE)
-    words = r"\b(log[ -]?in|sign[ -]?in|authentication|single sign[ -]on)\b"
-    return bool(asks or re.search(words, f"{title} {url}", re.IGNORECASE))
