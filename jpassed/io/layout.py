@@ -30,6 +30,10 @@ class ColumnLayout:
         Whether some value is masked, and whether some is not.
     unknown : bool
         Every row is an empty object: what its values would be is not known.
+    longest : str
+        Of a column of texts, that with most bytes in UTF-8.
+    beyond_ascii : bool
+        Whether some text has characters beyond ASCII.
     about : dict
         Unit, description, format and meta.
     """
@@ -40,6 +44,8 @@ class ColumnLayout:
     missing: bool
     given: bool
     unknown: bool = False
+    longest: str = ""
+    beyond_ascii: bool = False
     about: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -71,7 +77,7 @@ class ColumnLayout:
                     f"column {column.name!r} holds arrays of different lengths, or objects; leave "
                     "it out of the query"
                 )
-            return cls(np.dtype("U1"), (), True, len(column) > 0, False, True, about)
+            return cls(np.dtype("U1"), (), True, len(column) > 0, False, True, about=about)
         missing = mask is not None and bool(np.any(mask))
         given = bool(column.size) and (mask is None or not bool(np.all(mask)))
         return cls(
@@ -80,6 +86,8 @@ class ColumnLayout:
             mask is not None,
             missing,
             given,
+            False,
+            *_bytes_of(np.asarray(np.ma.getdata(column))),
             about=about,
         )
 
@@ -110,6 +118,8 @@ class ColumnLayout:
             masked=self.masked or other.masked,
             missing=self.missing or other.missing,
             given=self.given or other.given,
+            longest=max(self.longest, other.longest, key=_size),
+            beyond_ascii=self.beyond_ascii or other.beyond_ascii,
         )
 
     def column(self, name: str, values: Any, mask: Any) -> Any:
@@ -136,7 +146,25 @@ class ColumnLayout:
     def example(self) -> tuple[Any, Any]:
         """Values and mask of one row, masked where the whole has masked values."""
         shape = (1, *self.shape)
-        return np.zeros(shape, self.dtype), np.full(shape, self.missing) if self.masked else None
+        text = self.longest
+        if self.beyond_ascii and text.isascii():
+            text = "é" + text[2:]  # as many bytes
+        values = np.full(shape, text) if self.beyond_ascii else np.zeros(shape, self.dtype)
+        mask = np.full(shape, self.missing) if self.masked else None
+        return values.astype(self.dtype), mask
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
+
+
+def _bytes_of(values: Any) -> tuple[str, bool]:
+    """The text with most bytes in UTF-8, and whether any is beyond ASCII."""
+    if values.dtype.kind != "U" or values.size == 0:
+        return "", False
+    sizes = np.char.str_len(np.char.encode(values, "utf-8", "replace"))
+    longest = str(values.ravel()[int(np.argmax(sizes))])
+    return longest, bool(np.any(sizes > np.char.str_len(values)))
 
 
 def _named(layout: ColumnLayout) -> str:
