@@ -78,7 +78,7 @@ def ais() -> dict[str, np.ndarray]:
     no_fuv = (e_fuv > 0.5) | ~covered(ra, dec, "fuv")
     no_nuv = (e_nuv > 0.5) & ~no_fuv
     return {
-        "name": np.array([f"GALEX J{a:09.5f}{d:+09.5f}" for a, d in zip(ra, dec)]),
+        "name": np.array([f"GALEX J{a:09.5f}{d:+09.5f}" for a, d in zip(ra, dec, strict=True)]),
         "raj2000": ra,
         "dej2000": dec,
         "fuvmag": np.ma.masked_array(fuv.astype("f4"), no_fuv),

@@ -75,7 +75,9 @@ def _pipeline(row: dict[str, str]) -> tuple[float, np.ndarray, np.ndarray]:
         if "SPECTROFLUX" not in names:
             return error, nothing, nothing
         flux = np.array(found["SPECTROFLUX"], "f8")
-        ivar = np.array(found["SPECTROFLUX_IVAR"], "f8") if "SPECTROFLUX_IVAR" in names else 0 * flux
+        ivar = 0 * flux
+        if "SPECTROFLUX_IVAR" in names:
+            ivar = np.array(found["SPECTROFLUX_IVAR"], "f8")
         sigma = np.where(ivar > 0, 1 / np.sqrt(np.where(ivar > 0, ivar, 1)), np.nan)
         return error, flux, sigma
 
@@ -83,7 +85,7 @@ def _pipeline(row: dict[str, str]) -> tuple[float, np.ndarray, np.ndarray]:
 @lru_cache(maxsize=1)
 def _pipelines() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     each = [_pipeline(row) for row in of_survey("SDSS")]
-    return tuple(np.array(part) for part in zip(*each))  # type: ignore[return-value]
+    return tuple(np.array(part) for part in zip(*each, strict=True))  # type: ignore[return-value]
 
 
 def specobj() -> dict[str, np.ndarray]:

@@ -42,7 +42,7 @@ def binary_rows(columns: Mapping[str, np.ndarray]) -> bytes:
 
 def _rows_of_one_shape(columns: Mapping[str, np.ndarray], lengths: np.ndarray) -> bytes:
     fields: list[tuple] = [("fields", ">i2")]
-    for k, ((_, values), length) in enumerate(zip(columns.items(), lengths)):
+    for k, (values, length) in enumerate(zip(columns.values(), lengths, strict=True)):
         fields.append((f"length{k}", ">i4"))
         if length < 0:
             continue
@@ -57,7 +57,7 @@ def _rows_of_one_shape(columns: Mapping[str, np.ndarray], lengths: np.ndarray) -
     n = len(next(iter(columns.values())))
     rows = np.zeros(n, dtype=fields)
     rows["fields"] = len(columns)
-    for k, (values, length) in enumerate(zip(columns.values(), lengths)):
+    for k, (values, length) in enumerate(zip(columns.values(), lengths, strict=True)):
         if length < 0:
             rows[f"length{k}"] = NULL
         elif values.dtype.kind == "S":

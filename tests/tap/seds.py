@@ -11,7 +11,14 @@ import numpy as np
 
 C_ANGSTROM = 2.99792458e18
 # Vacuum wavelength in Angstrom and strength relative to Halpha of the lines that bands can feel.
-LINES = ((3728.5, 0.8), (4862.7, 0.35), (4960.3, 0.25), (5008.2, 0.75), (6564.6, 1.0), (6725.0, 0.3))
+LINES = (
+    (3728.5, 0.8),
+    (4862.7, 0.35),
+    (4960.3, 0.25),
+    (5008.2, 0.75),
+    (6564.6, 1.0),
+    (6725.0, 0.3),
+)
 FLUX_UNIT = 1e-19  # erg/s/cm2/Angstrom: the unit of miniJPAS's flux columns
 
 

@@ -69,4 +69,16 @@
     <FEED source="rows" table="ais"/>
     <FEED source="rows" table="fields"/>
   </data>
+
+  <service id="cone" allowed="scs.xml,form">
+    <meta name="title">GALEX-like cone search</meta>
+    <meta name="shortName">galex cone</meta>
+    <meta name="testQuery.ra">214.3</meta>
+    <meta name="testQuery.dec">52.5</meta>
+    <meta name="testQuery.sr">0.1</meta>
+    <publish render="scs.xml" sets="local"/>
+    <scsCore queriedTable="ais">
+      <FEED source="//scs#coreDescs"/>
+    </scsCore>
+  </service>
 </resource>

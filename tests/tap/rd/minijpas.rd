@@ -103,16 +103,4 @@
     <FEED source="rows" table="mwextinction"/>
     <FEED source="rows" table="filter"/>
   </data>
-
-  <service id="cone" allowed="scs.xml,form">
-    <meta name="title">miniJPAS-like cone search</meta>
-    <meta name="shortName">minijpas cone</meta>
-    <meta name="testQuery.ra">214.3</meta>
-    <meta name="testQuery.dec">52.5</meta>
-    <meta name="testQuery.sr">0.1</meta>
-    <publish render="scs.xml" sets="local"/>
-    <scsCore queriedTable="flambdadualobj">
-      <FEED source="//scs#coreDescs"/>
-    </scsCore>
-  </service>
 </resource>
