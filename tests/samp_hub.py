@@ -1,0 +1,154 @@
+"""A real SAMP hub on loopback, and a client that loads tables as TOPCAT does."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from jpassed.io.catalogs import read_catalog
+from jpassed.samp.connection import samp_library
+
+LONG = 120.0
+"""Seconds after which something that should come is taken as lost."""
+
+HUB_PROGRAM = """
+import signal, sys
+from jpassed.samp.connection import samp_library
+samp = samp_library()
+samp.conf.use_internet = False
+hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1", mode="multiple")
+hub.start()
+print("up", flush=True)
+sys.stdin.read()
+hub.stop()
+"""
+
+
+class Hub:
+    """The hub of pyvo (astropy's) in this process; SAMP_HUB must name its lock file."""
+
+    def __init__(self) -> None:
+        samp = samp_library()
+        self._setting = samp.conf.set_temp("use_internet", False)
+        self._setting.__enter__()
+        self._hub = samp.SAMPHubServer(web_profile=False, addr="127.0.0.1", mode="multiple")
+        self._hub.start()
+
+    def stop(self) -> None:
+        if self._hub is not None:
+            self._hub.stop()
+            self._setting.__exit__(None, None, None)
+            self._hub = None
+
+
+class HubProcess:
+    """The same hub in a process of its own, which can be killed."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", HUB_PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline().strip() == "up"
+
+    def kill(self) -> None:
+        """As if the power went: no good-bye, and its lock file stays."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self.stop()
+
+    def stop(self) -> None:
+        self._process.communicate()
+
+
+class Viewer:
+    """A program that shows tables: takes them, answers, and sends some.
+
+    Parameters
+    ----------
+    name : str
+    formats : tuple of str
+        The formats that it takes.
+    strict : bool
+        Refuse a table-id that is known already, as TOPCAT 4.8 does.
+    """
+
+    def __init__(
+        self, name: str = "viewer", formats: tuple[str, ...] = ("votable", "fits"), strict=False
+    ) -> None:
+        samp = samp_library()
+        self.client = samp.SAMPIntegratedClient(
+            metadata={"samp.name": name, "samp.description.text": "shows tables"},
+            addr="127.0.0.1",
+        )
+        self.client.connect()
+        self.strict = strict
+        self.refuses = ""
+        self.known: set[str] = set()
+        self.loaded: queue.Queue[tuple[dict[str, Any], Any]] = queue.Queue()
+        self.replies: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
+        self.progress: queue.Queue[dict[str, Any]] = queue.Queue()
+        for form in formats:
+            self.client.bind_receive_call(f"table.load.{form}", self._load)
+
+    def listen_to_progress(self) -> None:
+        self.client.bind_receive_notification("samp.msg.progress", self._progress)
+
+    def close(self) -> None:
+        self.client.disconnect()
+
+    def _load(self, private_key, sender, msg_id, mtype, params, extra) -> None:
+        key = params.get("table-id", "")
+        reason = self.refuses
+        if self.strict and key in self.known:
+            reason = f"Duplicate table-id: table '{key}' has already been received"
+        if reason:
+            self.client.ereply(msg_id, "samp.error", result={}, error={"samp.errortxt": reason})
+            return
+        self.known.add(key)
+        table = read_catalog(path_of(params["url"]))
+        self.client.ereply(msg_id, "samp.ok", result={})
+        self.loaded.put(({"samp.mtype": mtype, **params}, table))
+
+    def _progress(self, private_key, sender, mtype, params, extra) -> None:
+        self.progress.put(params)
+
+    def jpassed(self) -> str:
+        """Public id of the service."""
+        for public_id in self.client.get_registered_clients():
+            if self.client.get_metadata(public_id).get("samp.name") == "jpassed":
+                return public_id
+        raise LookupError("no jpassed on the hub")
+
+    def ask(self, mtype: str, /, **params: Any) -> dict[str, Any]:
+        """Call the service and wait for its reply; ``_`` in a key stands for ``-``."""
+        named = {key.replace("_", "-"): value for key, value in params.items()}
+        if isinstance(named.get("table-id"), str):
+            self.known.add(named["table-id"])
+        message = {"samp.mtype": mtype, "samp.params": named}
+        return self.client.call_and_wait(self.jpassed(), message, str(int(LONG)))
+
+    def send(self, path: Path, **params: Any) -> dict[str, Any]:
+        """Send a table file and wait for the reply."""
+        form = "fits" if path.name.endswith((".fits", ".fits.gz")) else "votable"
+        return self.ask(f"table.load.{form}", url=path.as_uri(), **params)
+
+    def next(self) -> tuple[dict[str, Any], Any]:
+        """The next table that came: parameters of its message, and the table."""
+        return self.loaded.get(timeout=LONG)
+
+
+def path_of(url: str) -> Path:
+    """The path of a ``file:`` URL."""
+    parts = urlsplit(url)
+    assert parts.scheme == "file", url
+    return Path(unquote(parts.path))
