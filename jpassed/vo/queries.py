@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jpassed.exceptions import InputError, UnknownNameError
+from jpassed.vo.adql import WrappedQuery
 from jpassed.vo.ready_made import SurveyQuery, load_query
 
 if TYPE_CHECKING:
@@ -80,7 +81,19 @@ class Question:
 
     def pages(self, after: tuple[Any, ...] | None = None) -> Iterator[QTable]:
         """The answer in pages, from behind the keys `after` on; only where there are `keys`."""
-        return self.client.pages(self.adql, keys=self.keys, rows=self.rows, after=after)
+        return self.client.pages(
+            self.adql,
+            keys=self.keys,
+            rows=self.rows,
+            after=after,
+            uploads=self.uploads or None,
+        )
+
+    def count(self) -> int:
+        """Number of rows, counted by the service."""
+        what = WrappedQuery(self.adql) if isinstance(self.adql, str) else self.adql
+        table = self.client.run(what.count(), uploads=self.uploads or None)
+        return int(table[table.colnames[0]][0])
 
     def _stacked(self, progress: Progress | None) -> QTable:
         from jpassed.io.layout import join_tables
@@ -246,8 +259,8 @@ def plan_query(
             f"{', '.join(stray)}: only with survey, a ready-made query; put it into the ADQL"
         )
     keys = _names(page_by, "page_by")
-    if keys and (maxrec is not None or uploads or resume):
-        other = "maxrec" if maxrec is not None else "uploads" if uploads else "resume"
+    if keys and (maxrec is not None or resume):
+        other = "maxrec" if maxrec is not None else "resume"
         raise InputError(f"page_by and {other} exclude each other")
     if page_rows is not None and (isinstance(page_rows, bool) or page_rows < 2):
         raise InputError(f"page_rows: expected at least 2 rows a page, got {page_rows!r}")
@@ -262,7 +275,7 @@ def plan_query(
         unknown = [key for key in keys if key not in what.columns]
         if unknown:
             raise UnknownNameError("column to page by", unknown[0], what.columns)
-        if not keys and maxrec is None and not uploads and mode == "auto":
+        if not keys and maxrec is None and mode == "auto":
             keys = tuple(what.keys)
     if page_rows is not None and not keys:
         raise InputError("page_rows: only with page_by, the columns that identify a row")

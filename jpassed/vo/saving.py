@@ -8,11 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpassed.exceptions import InputError
+from jpassed.exceptions import InputError, ServiceError
 from jpassed.io.atomic import check_output
 from jpassed.io.catalogs import write_catalog
 from jpassed.io.formats import table_file
-from jpassed.io.pieces import Pieces, pieces_folder
+from jpassed.io.pieces import Pieces
 from jpassed.vo.queries import Question, key_column
 
 if TYPE_CHECKING:
@@ -129,8 +129,10 @@ def _fetch(
     Pages come in this thread, which an interrupt reaches, so that the client can delete its job.
     """
     came = pieces.rows
+    # From the first page on the client itself compares what came with what the service counted.
+    expected = question.count() if came else None
     if progress and came:
-        progress(f"going on behind {came} rows of {pieces_folder(pieces.output)}")
+        progress(f"going on behind {came} rows of {pieces.folder}")
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpassed-page") as worker:
         waiting: Future[Piece] | None = None
         for page in question.pages(after=pieces.after):
@@ -144,6 +146,11 @@ def _fetch(
                 progress(f"{came} rows")
         if waiting is not None:
             waiting.result()
+    if expected is not None and came != expected:
+        raise ServiceError(
+            f"{question.client.service.name}: {came} rows came of the {expected} that the service "
+            f"counts: the table changed meanwhile. Remove {pieces.folder} to begin anew"
+        )
 
 
 def _keep(
