@@ -119,6 +119,9 @@ class SourceTable:
         ADQL condition, may be empty.
     line : str
         Column that names the line, in a table with several rows an object.
+    adds_objects : bool
+        Whether objects that are only here are kept: a catalogue of galaxies. Rows of other tables
+        are taken for the objects that others have.
     ra, dec : str
         Columns of the position in degrees, may be empty.
     labels : tuple of LabelRule
@@ -141,6 +144,7 @@ class SourceTable:
     service: str = ""
     where: str = ""
     line: str = ""
+    adds_objects: bool = False
     ra: str = ""
     dec: str = ""
     labels: tuple[LabelRule, ...] = ()
@@ -207,7 +211,7 @@ class Archive:
     kind : str
         Column of `objects` with the class, may be empty.
     tables : tuple of SourceTable
-        Joined by their key; objects that are only here are kept.
+        Joined by their key.
     spectra : SpectrumSource or None
     """
 
@@ -230,13 +234,25 @@ class Archive:
         return table.service or self.service
 
     def changed(
-        self, *, where: str | None = None, without: tuple[str, ...] = (), **other: Any
+        self,
+        *,
+        where: str | None = None,
+        without: tuple[str, ...] = (),
+        union: bool = True,
+        **other: Any,
     ) -> Archive:
-        """The archive with another selection of objects, or without some of its tables."""
+        """The archive with another selection of objects, or without some of its tables.
+
+        Without `union` no table adds objects to those selected.
+        """
         names = [t.name for t in self.tables]
         for name in without:
             if name not in names:
                 raise UnknownNameError(f"table of {self.name}", name, names)
         objects = self.objects if where is None else replace(self.objects, where=where)
-        kept = tuple(t for t in self.tables if t.name not in without)
+        kept = tuple(
+            replace(t, adds_objects=t.adds_objects and union)
+            for t in self.tables
+            if t.name not in without
+        )
         return replace(self, objects=objects, tables=kept, **other)

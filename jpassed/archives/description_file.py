@@ -95,6 +95,7 @@ def parse_archive(block: Any, where: str) -> Archive:
 _TABLE_KEYS = (
     "table", "key", "service", "where", "line", "labels", "ebv", "ebv_scale", "total",
     "photometry", "columns", "reference", "each", "ra", "dec",
+    "adds_objects",
 )  # fmt: skip
 _LABEL_KEYS = tuple(name for name in LabelRule.__dataclass_fields__ if name != "quantity")
 
@@ -122,6 +123,7 @@ def _table(block: Any, where: str, name: str) -> SourceTable:
         service=str(found.get("service", "")),
         where=str(found.get("where") or ""),
         line=line,
+        adds_objects=bool(found.get("adds_objects", False)),
         ra=str(found.get("ra", "")),
         dec=str(found.get("dec", "")),
         labels=tuple(rules),

@@ -56,7 +56,8 @@ class FetchPlan:
     noise : str or None
         Noise presets of their bands, joined with ``+``; None adds no noise.
     crossmatch : tuple of dict
-        Tables of `jpassed.vo.crossmatch` whose bands are joined by position: name, radius.
+        Tables of `jpassed.vo.matching` whose bands are joined by position: name, survey, service,
+        radius, coverage.
     redshift : tuple of float
         Objects with a safe redshift outside are left out.
     require_ebv : bool
@@ -196,7 +197,7 @@ def _parse(content: Any, where: str, folder: Path, limit: int | None) -> FetchPl
 
 def _choice(entry: Any, where: str, folder: Path, limit: int | None) -> Choice:
     block = {"archive": entry} if isinstance(entry, str) else entry
-    keys = ("archive", "service", "where", "without", "limit", "spectra")
+    keys = ("archive", "service", "where", "without", "limit", "spectra", "union")
     found = check_keys(block, keys, where)
     name = str(found.get("archive", ""))
     path = folder / name
@@ -211,6 +212,8 @@ def _choice(entry: Any, where: str, folder: Path, limit: int | None) -> Choice:
     archive = archive.changed(
         where=str(found["where"] or "") if "where" in found else None,
         without=as_texts(found.get("without"), f"{where}, without"),
+        # A selection of one's own is of all objects, unless it is said otherwise.
+        union=bool(found.get("union", "where" not in found)),
         **other,
     )
     own = found.get("limit")
@@ -222,7 +225,7 @@ def _choice(entry: Any, where: str, folder: Path, limit: int | None) -> Choice:
 
 def _match(entry: Any, where: str) -> Mapping[str, Any]:
     block = {"name": entry} if isinstance(entry, str) else entry
-    found = check_keys(block, ("name", "survey", "service", "radius"), where)
+    found = check_keys(block, ("name", "survey", "service", "radius", "coverage"), where)
     if not isinstance(found.get("name"), str):
         raise InputError(f"{where}: 'name' is missing, e.g. galex")
     return {"survey": found["name"], **found}

@@ -1,0 +1,394 @@
+"""`fetch`: a training set out of the archives, in steps that a killed run need not repeat."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import jpassed
+from jpassed.archives.assembly import Assembler, MatchStep
+from jpassed.archives.manifest import FORMAT, MANIFEST
+from jpassed.archives.objects import Objects, join_tables
+from jpassed.archives.plan import Choice, FetchPlan, load_plan
+from jpassed.archives.position_matches import match_steps
+from jpassed.archives.queries import fetch_table, table_query, write_json
+from jpassed.archives.row_table import LABEL_PREFIX
+from jpassed.archives.spectrum_store import SpectrumStore, Wanted, read_journal, sha256_of
+from jpassed.exceptions import FileError
+from jpassed.jspectrum import load_noise
+from jpassed.vocabulary import load_vocabulary
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+__all__ = ["FetchSummary", "PlannedQuery", "fetch", "planned_queries"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+Clients = Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class PlannedQuery:
+    """A query of a plan, and how many rows the service counts for it."""
+
+    archive: str
+    table: str
+    service: str
+    query: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class FetchSummary:
+    """What a training set holds.
+
+    Attributes
+    ----------
+    folder : Path
+    rows, with_spectrum, fetched : int
+        Objects, those with a spectrum, and spectra fetched by this run.
+    labels, bands : dict
+        Quantity or band to the number of objects that have it.
+    left_out : dict
+        What was not taken: reason to number.
+    """
+
+    folder: Path
+    rows: int
+    with_spectrum: int
+    fetched: int
+    labels: Mapping[str, int]
+    bands: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def default_client(service: str) -> Any:
+    """A client of a service; its answers are kept in the training set's own folder."""
+    from jpassed.vo.client import TapClient
+
+    return TapClient(service, cache=False)
+
+
+def planned_queries(
+    plan: str | os.PathLike[str] | Mapping[str, Any] | FetchPlan,
+    *,
+    limit: int | None = None,
+    clients: Clients = default_client,
+) -> list[PlannedQuery]:
+    """The queries of a plan with the number of rows that each would give; fetches nothing.
+
+    Parameters
+    ----------
+    plan : str, path, mapping or FetchPlan
+    limit : int, optional
+    clients : callable
+        Gives a `TapClient` for the name of a service.
+    """
+    found = []
+    for choice in load_plan(plan, limit=limit).choices:
+        archive = choice.archive
+        for table in archive.all_tables:
+            query = table_query(archive, table)
+            service = archive.service_of(table)
+            rows = clients(service).count(query)
+            if choice.limit is not None and table is archive.objects:
+                rows = min(rows, choice.limit)
+            found.append(PlannedQuery(archive.name, table.name, service, query.whole(), rows))
+    return found
+
+
+def fetch(
+    plan: str | os.PathLike[str] | Mapping[str, Any] | FetchPlan,
+    output: str | os.PathLike[str],
+    *,
+    limit: int | None = None,
+    overwrite: bool = False,
+    workers: int = 4,
+    clients: Clients = default_client,
+    match: Sequence[MatchStep] | None = None,
+    progress: Progress | None = None,
+) -> FetchSummary:
+    """Make a training set of an archive's spectra and labels, or go on with one.
+
+    Parameters
+    ----------
+    plan : str, path, mapping or FetchPlan
+        Name of a preset, a YAML file, or its content.
+    output : path
+        Folder of the training set. A run that was stopped or killed goes on where it was; nothing
+        is fetched twice.
+    limit : int, optional
+        At most so many objects of every archive.
+    overwrite : bool
+        Whether a training set of another plan may be replaced; its spectra stay.
+    workers : int
+        Spectra fetched at a time.
+    clients : callable
+        Gives a `TapClient` for the name of a service.
+    match : sequence of MatchStep, optional
+        In place of the plan's cross-matches.
+    progress : callable, optional
+        Called with objects done and objects to do.
+
+    Returns
+    -------
+    FetchSummary
+
+    Raises
+    ------
+    FileError
+        If the folder holds something else, or a training set of another plan.
+    ServiceError, QueryError
+        If a service does not answer or refuses; another run goes on.
+    """
+    found = load_plan(plan, limit=limit)
+    folder = Path(output)
+    _prepare(folder, found, overwrite)
+    records: list[dict[str, Any]] = []
+    groups: list[tuple[Choice, Objects, NDArray[np.int64]]] = []
+    for choice in found.choices:
+        records += _query(choice, folder / "queries", found, clients)
+        groups.append(
+            (
+                choice,
+                *join_tables(
+                    choice.archive,
+                    folder / "queries" / choice.archive.name,
+                    redshift=found.redshift,
+                    limit=choice.limit,
+                ),
+            )
+        )
+    steps = match_steps(found, folder / "queries" / "crossmatch") if match is None else match
+    assembler = Assembler(found, steps)
+    journal = folder / "shards.jsonl"
+    done = {line["path"]: line for line in read_journal(journal)}
+    total = sum(len(kept) for _, _, kept in groups)
+    count, fetched, shards = 0, 0, []
+    stores: dict[str, SpectrumStore] = {}
+    for choice, objects, kept in groups:
+        store = SpectrumStore(folder / "spectra" / choice.archive.name, workers=workers)
+        stores[choice.archive.name] = store
+        for first in range(0, len(kept), found.shard_rows):
+            rows = kept[first : first + found.shard_rows]
+            name = f"shards/part-{len(shards):05d}.parquet"
+            line = done.get(name)
+            if line is None or not _same(folder / name, line):
+                line = _shard(folder, name, assembler, objects, rows, store)
+                with journal.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(line) + "\n")
+            shards.append(line)
+            count += len(rows)
+            if progress:
+                progress(count, total)
+        fetched += store.fetched
+    manifest = _manifest(found, records, groups, stores, shards)
+    write_json(manifest, folder / MANIFEST)
+    return FetchSummary(
+        folder=folder,
+        rows=manifest["counts"]["rows"],
+        with_spectrum=manifest["counts"]["with_spectrum"],
+        fetched=fetched,
+        labels={q: entry["count"] for q, entry in manifest["labels"].items()},
+        bands=manifest["bands"],
+        left_out=manifest["counts"]["left_out"],
+    )
+
+
+def _prepare(folder: Path, plan: FetchPlan, overwrite: bool) -> None:
+    """Make the folder, or see that what it holds belongs to the plan."""
+    if folder.exists() and not folder.is_dir():
+        raise FileError(f"{folder} is not a folder: name a folder for the training set")
+    said = folder / "plan.json"
+    if not said.is_file() and folder.is_dir() and any(folder.iterdir()):
+        raise FileError(f"{folder} holds something else: name a new folder for the training set")
+    if said.is_file():
+        old = json.loads(said.read_text("utf-8"))
+        if old.get("digest") != plan.digest:
+            if not overwrite:
+                now = plan.as_dict()
+                other = [k for k in now if now[k] != old.get("plan", {}).get(k)]
+                raise FileError(
+                    f"{folder} is a training set of another plan ({', '.join(other)} differ): "
+                    "name another folder, or replace it (--overwrite; spectra are kept)"
+                )
+            (folder / MANIFEST).unlink(missing_ok=True)
+            (folder / "shards.jsonl").unlink(missing_ok=True)
+            for part in ("queries", "shards"):
+                if (folder / part).exists():
+                    shutil.rmtree(folder / part)
+    try:
+        (folder / "shards").mkdir(parents=True, exist_ok=True)
+        (folder / "queries").mkdir(exist_ok=True)
+    except OSError as exc:
+        raise FileError(f"cannot make the folder {folder}: {exc}") from None
+    for part in folder.rglob(".*.part"):
+        part.unlink(missing_ok=True)  # of a run that was killed
+    write_json({"digest": plan.digest, "plan": plan.as_dict()}, said)
+
+
+def _query(choice: Choice, folder: Path, plan: FetchPlan, clients: Clients) -> list[dict[str, Any]]:
+    archive = choice.archive
+    records: list[dict[str, Any]] = []
+    upto = None
+    for table in archive.all_tables:
+        main = table is archive.objects
+        record = fetch_table(
+            clients(archive.service_of(table)),
+            archive,
+            table,
+            folder / archive.name / table.name,
+            rows=plan.page_rows,
+            limit=choice.limit if main else None,
+            upto=upto,
+            progress=logger.info,
+        )
+        upto = record["last"] if main else upto
+        records.append(record)
+    return records
+
+
+def _shard(
+    folder: Path,
+    name: str,
+    assembler: Assembler,
+    objects: Objects,
+    rows: NDArray[np.int64],
+    store: SpectrumStore,
+) -> dict[str, Any]:
+    """Fetch the spectra of some objects and write their shard; its line of the journal."""
+    from jpassed.io.catalogs import write_catalog
+
+    left_out: Counter[str] = Counter()
+    source = objects.archive.spectra
+    if source is not None:
+        wanted = [
+            Wanted(
+                objects.key[n], objects.row(int(n)), (float(objects.ra[n]), float(objects.dec[n]))
+            )
+            for n in rows
+            if objects.has_spectrum[n]
+        ]
+        failures = store.fetch(source, wanted, logger.info)
+        left_out.update(f"spectrum: {reason}" for reason in failures.values())
+    paths = {
+        key: path for key in (objects.key[n] for n in rows) if (path := store.path(key)) is not None
+    }
+    table, lost = assembler.rows(objects, rows, paths)
+    left_out.update(lost)
+    path = folder / name
+    write_catalog(table, path, overwrite=True)
+    labels = {
+        column[len(LABEL_PREFIX) : -len("_err")]: column[: -len("_err")]
+        for column in table.colnames
+        if column.startswith(LABEL_PREFIX) and column.endswith("_err")
+    }
+    bands = [
+        c[:-4] for c in table.colnames if c.endswith("_err") and not c.startswith(LABEL_PREFIX)
+    ]
+    return {
+        "path": name,
+        "rows": len(table),
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+        "with_spectrum": int((~table["spec_sn"].mask).sum()),
+        "labels": {q: int((~table[column].mask).sum()) for q, column in labels.items()},
+        "bands": {band: int((~table[band].mask).sum()) for band in bands},
+        "left_out": dict(left_out),
+    }
+
+
+def _same(path: Path, line: Mapping[str, Any]) -> bool:
+    return path.is_file() and sha256_of(path) == line["sha256"]
+
+
+def _manifest(
+    plan: FetchPlan,
+    records: list[dict[str, Any]],
+    groups: list[tuple[Choice, Objects, NDArray[np.int64]]],
+    stores: Mapping[str, SpectrumStore],
+    shards: list[dict[str, Any]],
+) -> dict[str, Any]:
+    vocabulary = load_vocabulary()
+    labels: Counter[str] = Counter()
+    bands: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    for line in shards:
+        labels.update(line["labels"])
+        bands.update(line["bands"])
+        left_out.update(line["left_out"])
+    for _, objects, _ in groups:
+        left_out.update(objects.left_out)
+        for quantity, entry in objects.labels.items():
+            left_out.update({f"{quantity}: {why}": n for why, n in entry.left_out.items()})
+    versions = {"jpassed": jpassed.__version__, "python": platform.python_version()}
+    for name in ("numpy", "astropy", "pyvo", "pyarrow"):
+        versions[name] = metadata.version(name)
+    return {
+        "format": FORMAT,
+        "name": plan.name,
+        "plan": plan.as_dict(),
+        "plan_digest": plan.digest,
+        "vocabulary": vocabulary.digest,
+        "noise": None
+        if plan.noise is None
+        else {"preset": plan.noise, "digest": load_noise(plan.noise).digest, "seed": plan.seed},
+        "versions": versions,
+        "queries": records,
+        "spectra": {name: _spectra(store) for name, store in stores.items()},
+        "labels": {
+            q: {
+                "column": f"{LABEL_PREFIX}{q}",
+                "error": f"{LABEL_PREFIX}{q}_err",
+                "unit": vocabulary[q].unit,
+                "count": labels[q],
+                "provenance": _provenance(groups, q),
+            }
+            for q in vocabulary.scalars
+            if labels[q]
+        },
+        "bands": {band: n for band, n in bands.items() if n},
+        "counts": {
+            "rows": sum(line["rows"] for line in shards),
+            "with_spectrum": sum(line["with_spectrum"] for line in shards),
+            "left_out": dict(sorted(left_out.items())),
+        },
+        "shards": [{k: line[k] for k in ("path", "rows", "bytes", "sha256")} for line in shards],
+    }
+
+
+def _spectra(store: SpectrumStore) -> dict[str, Any]:
+    """Files are counted once, however many objects share one."""
+    files = {line["file"]: line["bytes"] for line in store.lines}
+    checksums = sorted({line["sha256"] for line in store.lines})
+    return {
+        "objects": len(store.lines), "files": len(files), "bytes": sum(files.values()),
+        "journal": f"spectra/{store.folder.name}/journal.jsonl", "sha256": checksums,
+    }  # fmt: skip
+
+
+def _provenance(
+    groups: list[tuple[Choice, Objects, NDArray[np.int64]]], quantity: str
+) -> dict[str, str]:
+    found = {}
+    for choice, _, _ in groups:
+        for table in choice.archive.all_tables:
+            for rule in table.labels:
+                if rule.quantity == quantity:
+                    said = "; ".join(t for t in (rule.provenance, table.reference) if t)
+                    found[f"{choice.archive.name}.{table.name}"] = said
+    return found

@@ -1,0 +1,163 @@
+"""The address of an object's spectrum: a pattern, a column, a datalink document, or SSAP."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jpassed.archives.description import SpectrumSource
+from jpassed.exceptions import InputError, ServiceError, UnknownNameError
+from jpassed.vo.service import Service
+from jpassed.vo.transport import TransientError, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["NoSpectrumError", "find_address", "fill_pattern", "transport_to"]
+
+SEMANTICS = "#this"
+"""What datalink calls the thing itself."""
+
+
+class NoSpectrumError(ServiceError):
+    """The archive says that there is no spectrum; the reason is its message."""
+
+
+def transport_to(url: str, *, retries: int = 5, timeout: float = 60.0) -> Transport:
+    """Requests to the host of an address, with retries."""
+    host = urlsplit(url).netloc
+    service = Service(name=host, url=f"{urlsplit(url).scheme}://{host}")
+    return Transport(service, None, retries=retries, timeout=timeout, backoff=0.5)
+
+
+def fill_pattern(pattern: str, row: Mapping[str, Any]) -> str:
+    """``spec-{plate:04d}.fits`` with the values of a row.
+
+    Raises
+    ------
+    UnknownNameError
+        If the row lacks a column of the pattern.
+    InputError
+        If a value does not fit its format.
+    """
+    try:
+        return pattern.format(**{k: v.strip() if isinstance(v, str) else v for k, v in row.items()})
+    except KeyError as exc:
+        raise UnknownNameError("column of the address of a spectrum", exc.args[0], row) from None
+    except (ValueError, IndexError) as exc:
+        raise InputError(f"the address {pattern!r} cannot be filled in: {exc}") from None
+
+
+def find_address(
+    source: SpectrumSource,
+    key: str,
+    row: Mapping[str, Any],
+    position: tuple[float, float],
+    *,
+    transport: Callable[[str], Transport] = transport_to,
+) -> str:
+    """The address of one object's spectrum.
+
+    Parameters
+    ----------
+    source : SpectrumSource
+    key : str
+        The object's identifier.
+    row : mapping
+        Columns of the object in the table of spectra.
+    position : tuple of float
+        Right ascension and declination in degrees.
+    transport : callable
+        Gives the `Transport` for an address.
+
+    Raises
+    ------
+    NoSpectrumError
+        If there is none.
+    ServiceError
+        If the service does not answer, or not with what was asked for.
+    """
+    if source.kind == "url":
+        return fill_pattern(source.url, row)
+    if source.kind in ("column", "datalink"):
+        url = str(row.get(source.column) or "").strip()
+        if not url:
+            raise NoSpectrumError(f"no address in column {source.column}")
+        return url if source.kind == "column" else _datalink(url, transport(url))
+    if source.kind == "ssap":
+        return _ssap(source, key, position, transport)
+    raise InputError(f"spectra of kind {source.kind!r} have no address")
+
+
+def _datalink(url: str, transport: Transport) -> str:
+    """The link ``#this`` of a datalink document."""
+    from pyvo.dal.adhoc import DatalinkResults
+
+    def attempt() -> Any:
+        return DatalinkResults.from_result_url(url, session=transport._session)
+
+    links = _asked(transport, "the datalink document", attempt)
+    # Narrower terms would be looked up in a vocabulary on the network.
+    for link in links.bysemantics(SEMANTICS, include_narrower=False):
+        if link["error_message"]:
+            raise NoSpectrumError(f"datalink: {' '.join(str(link['error_message']).split())}")
+        if link.access_url:
+            return str(link.access_url)
+    raise NoSpectrumError(f"no link {SEMANTICS} in the datalink document")
+
+
+def _ssap(
+    source: SpectrumSource,
+    key: str,
+    position: tuple[float, float],
+    transport: Callable[[str], Transport],
+) -> str:
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from pyvo.dal import SSAService
+
+    if not all(map(math.isfinite, position)):
+        raise NoSpectrumError("no position to ask SSAP for")
+    requests = transport(source.url)
+    service = SSAService(source.url, session=requests._session)
+    center = SkyCoord(*position, unit="deg")
+    diameter = 2 * source.radius * u.arcsec
+    found = _asked(requests, "the spectra at a position", lambda: service.search(center, diameter))
+    records = list(found)
+    if source.match:
+        if records and source.match not in found.fieldnames:
+            raise UnknownNameError("column of the answer of SSAP", source.match, found.fieldnames)
+        records = [r for r in records if str(r[source.match]).strip() == key]
+    if not records:
+        raise NoSpectrumError("SSAP has none at this position")
+    if not source.match and len(records) > 1:
+        places = SkyCoord(
+            [r.pos.ra.deg for r in records], [r.pos.dec.deg for r in records], unit="deg"
+        )
+        records = [records[int(center.separation(places).argmin())]]
+    url = str(records[0].getdataurl())
+    if "datalink" in str(records[0].format or "").lower():
+        return _datalink(url, requests)
+    return url
+
+
+def _asked(transport: Transport, what: str, ask: Callable[[], Any]) -> Any:
+    """An answer of pyvo, asked for again while the service is out of breath."""
+    from pyvo.dal import DALFormatError, DALQueryError, DALServiceError
+
+    def attempt() -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of VOTables that are not quite to the standard
+                return ask()
+        except DALQueryError as exc:
+            raise NoSpectrumError(f"refused: {' '.join(str(exc).split())}") from None
+        except (DALServiceError, DALFormatError) as exc:
+            if getattr(exc, "code", None) in (404, 410):
+                raise NoSpectrumError(f"not at the archive (HTTP {exc.code})") from None
+            raise TransientError(" ".join(str(exc).split())) from None
+
+    return transport.call(what, attempt)
