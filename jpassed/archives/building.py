@@ -178,7 +178,8 @@ def fetch(
     journal = folder / "shards.jsonl"
     done = {line["path"]: line for line in read_journal(journal)}
     total = sum(len(kept) for _, _, kept in groups)
-    count, fetched, shards = 0, 0, []
+    count, fetched = 0, 0
+    shards: list[dict[str, Any]] = []
     stores: dict[str, SpectrumStore] = {}
     for choice, objects, kept in groups:
         store = SpectrumStore(folder / "spectra" / choice.archive.name, workers=workers)
@@ -236,8 +237,8 @@ def _prepare(folder: Path, plan: FetchPlan, overwrite: bool) -> None:
         (folder / "queries").mkdir(exist_ok=True)
     except OSError as exc:
         raise FileError(f"cannot make the folder {folder}: {exc}") from None
-    for part in folder.rglob(".*.part"):
-        part.unlink(missing_ok=True)  # of a run that was killed
+    for unfinished in folder.rglob(".*.part"):
+        unfinished.unlink(missing_ok=True)  # of a run that was killed
     write_json({"digest": plan.digest, "plan": plan.as_dict()}, said)
 
 
