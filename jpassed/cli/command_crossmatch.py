@@ -49,7 +49,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     "--chunk",
     metavar="N",
     type=click.IntRange(min=1),
-    default=3000,
+    default=5000,
     show_default=True,
     help="Positions to upload at a time.",
 )

@@ -19,7 +19,12 @@ from jpassed.vo.matchable import Band, FieldTable, Matchable, load_matchable, ow
 from jpassed.vo.matched_columns import match_columns, output_names
 from jpassed.vo.positions import Positions, find_positions
 from jpassed.vo.services import load_service
-from jpassed.vo.upload_match import Matches, available_columns, match_uploaded
+from jpassed.vo.upload_match import (
+    Matches,
+    available_columns,
+    match_uploaded,
+    rows_at_a_time,
+)
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -28,8 +33,8 @@ __all__ = ["crossmatch", "meta_key"]
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 3000
-"""Positions in one upload: some 400 kB, which servers take in a synchronous query."""
+CHUNK = 5000
+"""Positions in one upload: some 200 kB, which servers take in a synchronous query."""
 
 TAP_PREFIX = "tap:"
 
@@ -153,15 +158,13 @@ def crossmatch(
         kept,
         radius=size,
         dialect=there.dialect,
-        chunk=_rows_at_a_time(client, int(chunk)),
+        chunk=rows_at_a_time(client, int(chunk)),
         progress=progress,
     )
     result = _with_columns(
         table, match_columns(wanted, matches, positions, known, bands, size), existing
     )
-    result.meta[meta_key(wanted.name)] = _provenance(
-        wanted, there, matches, positions, size, known
-    )
+    result.meta[meta_key(wanted.name)] = _provenance(wanted, there, matches, positions, size, known)
     logger.info("%s: %d of %d rows matched", wanted.name, len(matches.rows), len(table))
     return result
 
@@ -229,12 +232,6 @@ def _say_coverage(coverage: Coverage | None, wanted: Matchable) -> None:
             "not observed (coverage=, --coverage)",
             wanted.name,
         )
-
-
-def _rows_at_a_time(client: Any, chunk: int) -> int:
-    limit = getattr(client, "upload_rows", None)
-    rows = limit() if callable(limit) else None
-    return chunk if rows is None else max(1, min(chunk, int(rows)))
 
 
 def _clashes(table: Any, names: Sequence[str], replace_columns: bool) -> list[str]:

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from jpassed.vo.matchable import Matchable
     from jpassed.vo.positions import Positions
 
-__all__ = ["Matches", "available_columns", "match_query", "match_uploaded"]
+__all__ = ["Matches", "available_columns", "match_query", "match_uploaded", "rows_at_a_time"]
 
 logger = logging.getLogger(__name__)
 
 UPLOAD = "jp_positions"
 ROW, RA, DEC = "jp_row", "jp_ra", "jp_dec"
+BYTES_A_ROW = 40
+"""Of an upload: 24 bytes as base64, and the head of the VOTable."""
 MARGIN = 0.01
 """Arcseconds by which the service searches wider than asked, so that roundings of its own lose no
 candidate; the separation that counts is computed here."""
@@ -105,6 +107,29 @@ def available_columns(client: Any, target: Matchable) -> dict[str, str]:
     for name in target.optional.keys() - found.keys():
         logger.info("%s has no column %s: left out", target.table, target.optional[name])
     return found
+
+
+def rows_at_a_time(client: Any, wanted: int) -> int:
+    """How many positions to upload at a time: `wanted`, or what the service says that it takes.
+
+    Raises
+    ------
+    ServiceError
+        If the service says that it takes no uploads.
+    """
+    said = client.capabilities()
+    if said and not client.takes_uploads():
+        raise ServiceError(
+            f"{client.service.name} takes no uploads, so that no positions can be matched there"
+        )
+    most = wanted
+    for part in said:
+        hard = getattr(getattr(part, "uploadlimit", None), "hard", None)
+        content = getattr(hard, "content", None)
+        if content:
+            rows = int(content) if hard.unit == "row" else int(content) // BYTES_A_ROW - 100
+            most = min(most, max(1, rows))
+    return most
 
 
 def match_uploaded(
