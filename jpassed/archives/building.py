@@ -17,13 +17,14 @@ import numpy as np
 
 import jpassed
 from jpassed.archives.assembly import Assembler, MatchStep
+from jpassed.archives.checksums import read_journal, sha256_of, write_journal
 from jpassed.archives.manifest import FORMAT, MANIFEST
 from jpassed.archives.objects import Objects, join_tables
 from jpassed.archives.plan import Choice, FetchPlan, load_plan
 from jpassed.archives.position_matches import match_steps
 from jpassed.archives.queries import fetch_table, table_query, write_json
 from jpassed.archives.row_table import LABEL_PREFIX
-from jpassed.archives.spectrum_store import SpectrumStore, Wanted, read_journal, sha256_of
+from jpassed.archives.spectrum_store import SpectrumStore, Wanted
 from jpassed.exceptions import FileError
 from jpassed.jspectrum import load_noise
 from jpassed.vocabulary import load_vocabulary
@@ -190,8 +191,7 @@ def fetch(
             line = done.get(name)
             if line is None or not _same(folder / name, line):
                 line = _shard(folder, name, assembler, objects, rows, store)
-                with journal.open("a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(line) + "\n")
+                write_journal(journal, line)
             shards.append(line)
             count += len(rows)
             if progress:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jpassed.archives.checksums import sha256_of
 from jpassed.archives.row_table import LABEL_PREFIX
-from jpassed.archives.spectrum_store import sha256_of
 from jpassed.exceptions import FileError
 from jpassed.vocabulary import load_vocabulary
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import secrets
@@ -14,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jpassed.archives.checksums import read_journal, sha256_of, write_journal
 from jpassed.archives.description import SpectrumSource
 from jpassed.archives.spectrum_sources import NoSpectrumError, find_address, transport_to
 from jpassed.exceptions import JpassedError, ServiceError
 from jpassed.vo.transport import TransientError, Transport
 
-__all__ = ["SpectrumStore", "Wanted", "read_journal"]
+__all__ = ["SpectrumStore", "Wanted"]
 
 logger = logging.getLogger(__name__)
 
@@ -158,10 +158,7 @@ class SpectrumStore:
 
     def record(self, line: dict[str, Any]) -> None:
         """Add a line to the journal."""
-        with self._journal.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_journal(self._journal, line)
         self._known[line["key"]] = line
 
     def _parallel(
@@ -250,21 +247,3 @@ def _check_length(response: Any, path: Path) -> None:
     size = path.stat().st_size
     if size != int(announced):
         raise TransientError(f"{size} of {announced} bytes came")
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def read_journal(path: Path) -> list[dict[str, Any]]:
-    """Lines of a journal; one that a kill cut short is dropped, from the file too."""
-    if not path.is_file():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if len(whole) < len(content):
-        with path.open("r+b") as stream:
-            stream.truncate(len(whole))
-    return [json.loads(line) for line in whole.splitlines()]

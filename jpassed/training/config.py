@@ -69,9 +69,10 @@ class TableConfig:
     Attributes
     ----------
     path : str
-        Any catalogue that `jpassed annotate` reads.
+        Any catalogue that `jpassed annotate` reads, or a folder that `jpassed fetch` made.
     labels : dict
-        Quantity to column, as in ``annotate(context=...)``.
+        Quantity to column, as in ``annotate(context=...)``; a training set of `jpassed fetch`
+        knows its own.
     share : float
         Share of every batch.
     survey : str

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from jpassed.archives.manifest import MANIFEST, is_training_set
 from jpassed.exceptions import InputError
 from jpassed.filters import FilterSet, load_filters
 from jpassed.jspectrum.error_model import load_noise
@@ -18,6 +19,7 @@ from jpassed.tokens.build import BandLayout
 from jpassed.tokens.scaling import LabelScaling
 from jpassed.training.config import TrainingConfig
 from jpassed.training.pool import GalaxyPool
+from jpassed.training.shards import ShardedSource
 from jpassed.training.sources import Observation, SimulatedSource, TableSource
 from jpassed.training.steps import Questioner
 from jpassed.vocabulary import load_vocabulary
@@ -35,7 +37,7 @@ class Setup:
     ----------
     pool : GalaxyPool
     simulated : SimulatedSource
-    tables : list of TableSource
+    tables : list of TableSource or ShardedSource
     questioner : Questioner
     layout : BandLayout
     model_config : ModelConfig
@@ -48,7 +50,7 @@ class Setup:
 
     pool: GalaxyPool
     simulated: SimulatedSource
-    tables: list[TableSource]
+    tables: list[TableSource | ShardedSource]
     questioner: Questioner
     layout: BandLayout
     model_config: ModelConfig
@@ -132,7 +134,12 @@ def prepare(
     return Setup(
         pool,
         SimulatedSource(pool, names, simulation),
-        [TableSource(t, names, scaling.names, device) for t in config.tables],
+        [
+            (ShardedSource if is_training_set(t.path) else TableSource)(
+                t, names, scaling.names, device
+            )
+            for t in config.tables
+        ],
         questioner,
         layout,
         model_config,
@@ -151,13 +158,20 @@ def _filter_group(entry: str) -> FilterSet:
 def _provenance(
     config: TrainingConfig, paths: tuple[str, ...], lines: str | None
 ) -> dict[str, Any]:
-    files = [*paths, *([lines] if lines else []), *(t.path for t in config.tables)]
+    # Of a training set the manifest tells everything, the checksums of its shards included.
+    tables = [
+        Path(t.path) / MANIFEST if is_training_set(t.path) else t.path for t in config.tables
+    ]
+    files = [Path(p) for p in (*paths, *([lines] if lines else []), *tables)]
     presets = (
         config.simulation.noise, *config.simulation.noise_other, *config.simulation.noise_galex
     )  # fmt: skip
     return {
         "files": {
-            Path(p).name: hashlib.sha256(Path(p).read_bytes()).hexdigest()[:16] for p in files
+            f"{p.parent.name}/{p.name}" if p.name == MANIFEST else p.name: hashlib.sha256(
+                p.read_bytes()
+            ).hexdigest()[:16]
+            for p in files
         },
         "noise": {name: load_noise(name).digest[:16] for name in presets},
         "cosmology": "FlatLambdaCDM(H0=70, Om0=0.3)",
