@@ -127,7 +127,7 @@ def rows_at_a_time(client: Any, wanted: int) -> int:
         hard = getattr(getattr(part, "uploadlimit", None), "hard", None)
         content = getattr(hard, "content", None)
         if content:
-            rows = int(content) if hard.unit == "row" else int(content) // BYTES_A_ROW - 100
+            rows = int(content) if getattr(hard, "unit", "") == "row" else int(content) // BYTES_A_ROW - 100
             most = min(most, max(1, rows))
     return most
 
