@@ -7,19 +7,18 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from jpassed.exceptions import InputError, TruncatedAnswerError
+from jpassed.exceptions import InputError
 from jpassed.vo.adql import WrappedQuery, normalised, sendable
-from jpassed.vo.answer import check_whole, read_answer
-from jpassed.vo.cache import AnswerCache, default_folder, key_of, now
-from jpassed.vo.job_runs import JobRuns
+from jpassed.vo.asking import Asking
+from jpassed.vo.cache import AnswerCache, default_folder, key_of
 from jpassed.vo.login import find_credentials, identity_of, split_url
-from jpassed.vo.order import Order, empty, scratch
+from jpassed.vo.order import Order
 from jpassed.vo.paging import read_pages
-from jpassed.vo.self_description import limits_in, read_capabilities, read_tables
+from jpassed.vo.self_description import read_tables
 from jpassed.vo.service import Service
-from jpassed.vo.transport import GaveUpError, Progress, TransientError, Transport
+from jpassed.vo.transport import Progress, Transport
 from jpassed.vo.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -31,11 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["TapClient"]
 
 logger = logging.getLogger(__name__)
-
-LARGE_UPLOAD = 2_000_000
-"""Bytes of uploads from which on a query is a job."""
-SYNC_ROWS = 20_000
-"""Rows from which on a query is a job where the service's limit is not known."""
 
 
 class TapClient:
@@ -95,13 +89,11 @@ class TapClient:
         self._credentials = credentials or inside
         if self._credentials is None:
             self._credentials = find_credentials(url, environment=by_url or service.login)
-        self._transport = Transport(
+        transport = Transport(
             service, self._credentials, retries=retries, timeout=timeout, backoff=backoff
         )
         folder = None if cache is False else default_folder() if cache is True else Path(cache)
-        self._cache = AnswerCache(folder)
-        self._limits: tuple[int | None, int | None] | None = None
-        self._capabilities: Any = None
+        self._asking = Asking(transport, AnswerCache(folder))
 
     def __repr__(self) -> str:
         return f"TapClient({self.service.url!r})"
@@ -152,7 +144,7 @@ class TapClient:
         if maxrec is not None and maxrec < 0:
             raise InputError(f"maxrec is not negative; got {maxrec}")
         query = sendable(adql if isinstance(adql, str) else adql.whole())
-        return self._answer(self._order(query, uploads, maxrec, progress), mode)[0]
+        return self._asking.answer(self._order(query, uploads, maxrec, progress), mode)[0]
 
     def _order(
         self,
@@ -165,137 +157,6 @@ class TapClient:
         sent, who = Uploads.of(uploads), identity_of(self._credentials)
         key = key_of(self.service.url, normalised(query), sent.digest(), maxrec, part, who)
         return Order(query, sent, maxrec, key, progress, part)
-
-    def _answer(self, order: Order, mode: str) -> tuple[QTable, bool]:
-        """A table, and whether it was cut."""
-        kept = self._kept(order)
-        if kept is not None:
-            return kept
-        with scratch() as stream:
-            if mode == "sync":
-                table, cut = self._ask_sync(order, stream)
-            elif mode == "async" or self._is_large(order):
-                table, cut = self._ask_async(order, stream)
-            else:
-                table, cut = self._ask_auto(order, stream)
-            note = {
-                "service": self.service.url,
-                "query": normalised(order.query),
-                "date": now(),
-                "rows": len(table),
-                "cut": cut,
-            }
-            self._cache.put(order.key, stream, note)
-        self._describe(table, order, note)
-        order.say(f"{len(table)} rows")
-        return table, cut
-
-    def _describe(self, table: Any, order: Order, note: Mapping[str, Any]) -> None:
-        table.meta.update(
-            jp_service=self.service.url, jp_query=note["query"], jp_query_date=note["date"]
-        )
-        if note["cut"] and not order.part:
-            table.meta["jp_overflow"] = True
-            logger.warning(
-                "%s: only the first %d rows, as asked for", self.service.name, len(table)
-            )
-
-    def _kept(self, order: Order) -> tuple[QTable, bool] | None:
-        found = self._cache.get(order.key)
-        if found is None:
-            return None
-        stream, note = found
-        with stream:
-            try:
-                table = read_answer(stream, self._transport.named)
-            except TransientError as exc:
-                logger.warning("ignoring the damaged kept answer: %s", exc)
-                return None
-        self._describe(table, order, note)
-        order.say(f"{len(table)} rows from the cache of {note['date']}")
-        return table, bool(note["cut"])
-
-    def _is_large(self, order: Order) -> bool:
-        limit = self.service.sync_rows or SYNC_ROWS
-        return order.uploads.size > LARGE_UPLOAD or max(order.maxrec or 0, order.top or 0) > limit
-
-    def _ask_auto(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
-        try:
-            table, cut = self._sync(order, order.maxrec, stream, patient=False)
-        except GaveUpError as exc:
-            if not exc.timeout:
-                raise
-            why = f"no answer within {self._transport.timeout:g} s"
-        else:
-            if not self._too_few(order, table, cut):
-                return table, cut
-            why = f"cut at {len(table)} rows"
-        logger.info("%s: %s; asking again as a job", self.service.name, why)
-        order.say(f"{why}; asking again as a job")
-        return self._ask_async(order, stream)
-
-    def _ask_sync(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
-        table, cut = self._sync(order, order.maxrec, stream)
-        if self._too_few(order, table, cut):
-            hard = self.limits()[1]
-            if order.maxrec is None and hard and hard > len(table):
-                table, cut = self._sync(order, hard, stream)
-            self._refuse_cut(order, table, cut)
-        return table, cut
-
-    def _sync(
-        self, order: Order, limit: int | None, stream: BinaryIO, patient: bool = True
-    ) -> tuple[QTable, bool]:
-        what = "the query"
-
-        def attempt() -> tuple[QTable, bool]:
-            empty(stream)
-            with self._transport.send(
-                "POST",
-                f"{self.service.url}/sync",
-                what,
-                data=self._parameters(order, limit),
-                files=order.uploads.files(),
-            ) as response:
-                self._transport.save(response, stream, what, order.progress)
-            return self._parsed(stream)
-
-        return self._transport.call(
-            "the query", attempt, progress=order.progress, retry_timeouts=patient
-        )
-
-    def _parsed(self, stream: BinaryIO) -> tuple[QTable, bool]:
-        named = self._transport.named
-        cut = check_whole(stream, named)
-        return read_answer(stream, named), cut
-
-    def _parameters(self, order: Order, limit: int | None) -> dict[str, Any]:
-        from pyvo.dal import TAPQuery
-
-        # pyvo leaves out a limit of 0, which asks for the columns alone.
-        found = dict(TAPQuery(self.service.url, order.query))
-        if limit is not None:
-            found["MAXREC"] = limit
-        return {**found, **order.uploads.parameters()}
-
-    def _too_few(self, order: Order, table: Any, cut: bool) -> bool:
-        return order.lacks_rows(len(table), cut, {self.service.sync_rows, *(self._limits or ())})
-
-    def _refuse_cut(self, order: Order, table: Any, cut: bool) -> None:
-        if not self._too_few(order, table, cut):
-            return
-        raise TruncatedAnswerError(
-            f"{self._transport.named} gave only the first {len(table)} rows, its own limit. Ask "
-            "for less, read it in pages (pages(..., keys=...)), or say with maxrec that the first "
-            f"{len(table)} rows will do"
-        )
-
-    def _ask_async(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
-        limit = order.maxrec if order.maxrec is not None else self.limits()[1]
-        runs = JobRuns(self._transport, self._cache, self._parsed)
-        table, cut = runs.result(order, self._parameters(order, limit), stream)
-        self._refuse_cut(order, table, cut)
-        return table, cut
 
     def resume(
         self, job_url: str, *, maxrec: int | None = None, progress: Progress | None = None
@@ -314,14 +175,7 @@ class TapClient:
         ServiceError
             If the service knows no such job, or see `run`.
         """
-        runs = JobRuns(self._transport, self._cache, self._parsed)
-        with scratch() as stream:
-            table, cut, query = runs.resumed(job_url, stream, progress)
-            order = Order(query or "SELECT", Uploads.of(None), maxrec, "", progress)
-            self._refuse_cut(order, table, cut)
-        note = {"query": normalised(query) if query else "", "date": now(), "cut": cut}
-        self._describe(table, order, note)
-        return table
+        return self._asking.resumed(job_url, maxrec, progress)
 
     def pages(
         self,
@@ -351,7 +205,7 @@ class TapClient:
         Yields
         ------
         QTable
-            Ordered by the keys.
+            Ordered by the keys; one without rows if there are none.
 
         Raises
         ------
@@ -386,13 +240,13 @@ class TapClient:
         total = None
         if after is None:
             counted = self._order(query.count(), uploads, None, progress)
-            total = _single(self._answer(counted, "auto")[0])
+            total = _single(self._asking.answer(counted, "auto")[0])
             logger.info("%s: %d rows, in pages of %d", self.service.name, total, rows)
 
         def ask(adql: str, most: int) -> tuple[QTable, bool]:
             order = self._order(adql, uploads, most, progress, part=True)
-            table, cut = self._answer(order, "auto")
-            return table, cut or len(table) in (self._limits or ())
+            table, cut = self._asking.answer(order, "auto")
+            return table, cut or len(table) in self._asking.limits()
 
         yield from read_pages(ask, query, keys, rows, after=after, total=total)
 
@@ -409,15 +263,11 @@ class TapClient:
 
     def limits(self) -> tuple[int | None, int | None]:
         """Rows that the service gives by default and at most, as it says; None: it does not."""
-        if self._limits is None:
-            self._limits = limits_in(self.capabilities())
-        return self._limits
+        return self._asking.limits()
 
     def capabilities(self) -> Any:
         """What the service says of itself (pyvo's list of capabilities; empty: nothing)."""
-        if self._capabilities is None:
-            self._capabilities = read_capabilities(self._transport)
-        return self._capabilities
+        return self._asking.capabilities()
 
     def takes_uploads(self) -> bool:
         """Whether the service says that it takes tables along with a query."""
@@ -425,7 +275,7 @@ class TapClient:
 
     def tables(self) -> dict[str, list[str]]:
         """The service's tables and their columns."""
-        return read_tables(self._transport)
+        return read_tables(self._asking.transport)
 
 
 def _single(table: Any) -> int:

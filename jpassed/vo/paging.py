@@ -51,6 +51,7 @@ def read_pages(
     Yields
     ------
     QTable
+        One without rows if there are none.
 
     Raises
     ------
@@ -63,11 +64,13 @@ def read_pages(
         If in the end there are more or fewer rows than `total`, or the service does not keep to
         the order.
     """
-    keyed, done = _Keys(keys, after), 0
+    keyed, done, more = _Keys(keys, after), 0, False
     while total is None or done < total or done == 0:
         table, cut = ask(query.page(keys, keyed.after, rows), rows)
         full = cut or len(table) >= rows
         if not len(table):
+            if total == 0 or (total is None and not done):
+                yield table
             break
         columns = keyed.columns(table)
         last = not full if total is None else done + len(table) >= total
@@ -91,21 +94,22 @@ def read_pages(
         logger.debug("%d rows up to %s", done, keyed.after)
         yield table
         if last:
-            if (full or total is None) and len(ask(query.page(keys, keyed.after, 1), 1)[0]):
-                done += 1
+            # Nothing beyond it? A short page shows that, but only if its shortness is no limit.
+            if full or total is None:
+                more = len(ask(query.page(keys, keyed.after, 1), 1)[0]) > 0
             break
-    if total is not None and done != total:
-        came = "more" if done > total else f"only {done}"
+    if total is not None and (done != total or more):
+        came = "more" if done >= total else f"only {done}"
         raise ServiceError(
             f"{came} rows came of the {total} that the service counted, in pages along "
             f"{', '.join(keys)}. The table changed meanwhile (also since its pages came into the "
             "cache: try without the cache), or a key is NULL somewhere, or it is not ordered as "
             "it is compared: choose other keys"
         )
-    if total is None and last and full:
+    if more:
         raise ServiceError(
-            f"more rows came than the service first gave, in pages along {', '.join(keys)}: its "
-            "pages are shorter than asked for"
+            f"the service's pages along {', '.join(keys)} are shorter than asked for, and it does "
+            "not say so: ask for smaller pages"
         )
 
 

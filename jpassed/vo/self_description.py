@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from jpassed.exceptions import ServiceError
+from jpassed.exceptions import LoginError, ServiceError
 from jpassed.vo.transport import TransientError
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ def read_capabilities(transport: Transport) -> list[Any]:
 
     try:
         return list(_page(transport, "capabilities", vosi.parse_capabilities))
+    except LoginError:
+        raise
     except ServiceError as exc:
-        if getattr(exc, "status", None) is None:
-            raise
+        # No query hangs on them: without, the service's limits are found where they cut.
         logger.info("%s says nothing of its capabilities: %s", transport.named, exc)
         return []
 
@@ -59,7 +60,7 @@ def _page(transport: Transport, name: str, parse: Callable[[Any], Any]) -> Any:
             reason = type(exc).__name__
         raise TransientError(f"{what} cannot be read ({reason})", tries=2)
 
-    return transport.call(what, attempt)
+    return transport.call(what, attempt, tries=2)
 
 
 def limits_in(capabilities: Iterable[Any]) -> tuple[int | None, int | None]:
