@@ -72,8 +72,6 @@ def command(
 
     from jpassed.samp import AnnotationService
 
-    # `kill` should leave the hub and remove the temporary files as Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     service = AnnotationService(
         asked,
         wait=wait,
@@ -83,10 +81,14 @@ def command(
         max_bytes=int(max_size * 1e6),
         tell=_tell,
     )
+    # `kill` should leave the hub and remove the temporary files as Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         service.run()
     except KeyboardInterrupt:
         _tell("left the SAMP hub")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _tell(line: str) -> None:

@@ -165,8 +165,6 @@ class Conversation:
             chosen = {self.request.sender}
         found = {}
         for receiver in sorted(chosen):
-            if client_name(self._client, receiver) == CLIENT_NAME:
-                continue
             first = answer.wanted_format
             found[receiver] = first if receiver in takers[first] else _other(first)
         return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jpassed.exceptions import FileError, ServiceError
 from jpassed.samp.connection import (
+    CLIENT_NAME,
     HUB_TROUBLE,
     client_name,
     connect,
@@ -37,8 +38,14 @@ MANY_VALUES = 3_000_000
 
 
 def receivers_of(client: SAMPIntegratedClient) -> dict[str, set[str]]:
-    """Public ids of the other clients that take a table, by format."""
-    return {form: set(subscribers(client, mtype)) for form, mtype in LOADS.items()}
+    """Public ids of the other clients that show a table, by format.
+
+    A service of jpassed takes tables to annotate, not to show.
+    """
+    found = {form: set(subscribers(client, mtype)) for form, mtype in LOADS.items()}
+    everybody = set().union(*found.values())
+    relatives = {who for who in everybody if client_name(client, who) == CLIENT_NAME}
+    return {form: takers - relatives for form, takers in found.items()}
 
 
 def load_message(form: str, url: str, table_id: str, name: str) -> dict[str, Any]:
@@ -187,11 +194,12 @@ def _deliver(
     client: SAMPIntegratedClient, messages: Mapping[str, dict[str, Any]], timeout: float
 ) -> dict[str, str]:
     """Send each client its message and wait for the replies."""
-    names = {receiver: client_name(client, receiver) for receiver in messages}
+    plain = [client_name(client, receiver) for receiver in messages]
     # Two windows of one program have one name.
-    for receiver in messages:
-        if list(names.values()).count(names[receiver]) > 1:
-            names[receiver] = f"{names[receiver]} ({receiver})"
+    names = {
+        receiver: f"{name} ({receiver})" if plain.count(name) > 1 else name
+        for receiver, name in zip(messages, plain, strict=True)
+    }
     replies: dict[str, str] = {}
     complete = threading.Event()
 
