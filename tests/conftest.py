@@ -15,6 +15,9 @@ settings.load_profile("jpassed")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: more threads only get in the way
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# The loopback TAP server, and the proxy with faults in front of it.
+pytest_plugins = ["tap_server", "fault_proxy"]
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -76,7 +76,7 @@ def ais() -> dict[str, np.ndarray]:
     e_nuv = (0.2 * 10 ** (0.4 * (nuv - DEPTH["nuv"]))).clip(0.01)
     e_fuv = (0.2 * 10 ** (0.4 * (fuv - DEPTH["fuv"]))).clip(0.01)
     no_fuv = (e_fuv > 0.5) | ~covered(ra, dec, "fuv")
-    no_nuv = (e_nuv > 0.5) & ~no_fuv
+    no_nuv = (rng.random(len(ra)) < 0.2) & ~no_fuv
     return {
         "name": np.array([f"GALEX J{a:09.5f}{d:+09.5f}" for a, d in zip(ra, dec, strict=True)]),
         "raj2000": ra,

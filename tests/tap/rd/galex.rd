@@ -14,9 +14,9 @@
       or no exposure.</meta>
     <column name="name" type="text" ucd="meta.id;meta.main" required="True"
       description="Name of the source"/>
-    <column name="raj2000" type="double precision" unit="deg" ucd="pos.eq.ra;meta.main"
+    <column name="RAJ2000" type="double precision" unit="deg" ucd="pos.eq.ra;meta.main"
       required="True" description="Right ascension, ICRS"/>
-    <column name="dej2000" type="double precision" unit="deg" ucd="pos.eq.dec;meta.main"
+    <column name="DEJ2000" type="double precision" unit="deg" ucd="pos.eq.dec;meta.main"
       required="True" description="Declination, ICRS"/>
     <LOOP>
       <csvItems>
