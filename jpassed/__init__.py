@@ -31,6 +31,7 @@ _HOMES = {
     "list_surveys": "jpassed.surveys",
     "load_filters": "jpassed.filters",
     "load_model": "jpassed.weights",
+    "query": "jpassed.vo.queries",
     "simulate": "jpassed.simulation",
 }
 
@@ -45,6 +46,7 @@ __all__ = [
     "list_surveys",
     "load_filters",
     "load_model",
+    "query",
     "simulate",
 ]
 
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from jpassed.simulation import simulate
     from jpassed.surveys import list_surveys
     from jpassed.vo.matching import crossmatch
+    from jpassed.vo.queries import query
     from jpassed.weights import list_models, load_model
 
 

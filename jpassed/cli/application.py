@@ -20,6 +20,7 @@ COMMANDS = {
     "fetch": "jpassed.cli.command_fetch",
     "jspectra": "jpassed.cli.command_jspectra",
     "models": "jpassed.cli.command_models",
+    "query": "jpassed.cli.command_query",
     "samp": "jpassed.cli.command_samp",
     "simulate": "jpassed.cli.command_simulate",
     "train": "jpassed.cli.command_train",

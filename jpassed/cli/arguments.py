@@ -94,6 +94,18 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def on_command_line(ctx: click.Context, names: Iterable[str]) -> list[str]:
+    """Options among `names` that were given, as they are written there."""
+    from click.core import ParameterSource
+
+    return [
+        parameter.opts[0]
+        for parameter in ctx.command.params
+        if parameter.name in set(names)
+        and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE
+    ]
+
+
 def check_target(path: Path, overwrite: bool) -> None:
     """
     Refuse a catalogue that cannot be written, before any work is done for it.

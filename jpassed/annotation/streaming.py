@@ -1,0 +1,145 @@
+"""Annotating a table page by page, as it comes from a service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import jpassed
+from jpassed.annotation.table import annotate
+from jpassed.exceptions import InputError, UnrecognisedTableError
+from jpassed.surveys import detect_survey
+from jpassed.weights import load_model
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["PageAnnotator", "few_messages"]
+
+logger = logging.getLogger(__name__)
+
+_MESSAGES = "jpassed.annotation.task"
+SHOWN = 5
+"""Messages on the values of a table that are shown of all pages together."""
+
+
+class PageAnnotator:
+    """`annotate` for the pages of one table.
+
+    Parameters
+    ----------
+    **options
+        As of `annotate`. The model is loaded once, and the columns are recognised in the first
+        page.
+
+    Raises
+    ------
+    UnknownNameError, FileError, ModelError
+        For an unknown, missing or damaged model.
+
+    Notes
+    -----
+    A prediction does not depend on the page that its row is in; what is drawn at random
+    (``samples``, derived quantities, ``refine``) depends on where the pages begin, and no two
+    pages have the same draws.
+    """
+
+    def __init__(
+        self, *, progress: Callable[[int, int], None] | None = None, **options: Any
+    ) -> None:
+        self._options = dict(options)
+        self._progress = progress
+        self._loaded = load_model(self._options.get("model", "default"))
+        if not self._options.get("refine"):  # which finds its own files beside the model's
+            self._options["model"] = self._loaded
+        self._survey: Any = None
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What decides on the result, in plain values."""
+        own = {key: _plain(value) for key, value in self._options.items() if key != "device"}
+        model = f"{self._loaded.name} {self._loaded.version} {self._loaded.digest}"
+        return {**own, "model": model, "jpassed": jpassed.__version__}
+
+    def __call__(self, page: QTable, before: int) -> QTable:
+        """Annotate a page that has so many rows before it.
+
+        Raises
+        ------
+        InputError
+            See `annotate`.
+        """
+        options = dict(self._options)
+        seed = options.get("seed", 0)
+        if seed is not None:
+            mixed = np.random.SeedSequence([int(seed), before])
+            options["seed"] = int(seed) if before == 0 else int(mixed.generate_state(1)[0])
+        options["survey"] = self._recognised(page)
+        try:
+            return annotate(page, progress=self._progress, **options)
+        except InputError as exc:
+            if before == 0:
+                raise
+            raise InputError(f"rows {before + 1} to {before + len(page)}: {exc}") from exc
+
+    def _recognised(self, page: QTable) -> Any:
+        asked = self._options.get("survey", "auto")
+        if asked != "auto":
+            return asked
+        if self._survey is None:
+            try:
+                self._survey = detect_survey(page)
+            except UnrecognisedTableError:
+                self._survey = "auto"  # labels alone may do; `annotate` says so if not
+        return self._survey
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        # A map that was edited meanwhile is another map.
+        return [str(value), value.read_text("utf-8") if value.is_file() else ""]
+    return value
+
+
+@contextmanager
+def few_messages() -> Iterator[None]:
+    """Show the first messages on the values of a table and count the others.
+
+    All are shown where the package logs at INFO. Every page has some, of every band.
+    """
+    source = logging.getLogger(_MESSAGES)
+    if source.isEnabledFor(logging.INFO):
+        yield
+        return
+    counted = _Counted()
+    source.addFilter(counted)
+    try:
+        yield
+    finally:
+        source.removeFilter(counted)
+        if counted.hidden:
+            logger.warning(
+                "%d more messages of this kind (--verbose shows all of them)", counted.hidden
+            )
+
+
+class _Counted(logging.Filter):
+    """Lets the first few through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    @property
+    def hidden(self) -> int:
+        """Messages that were not shown."""
+        return max(self.seen - SHOWN, 0)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        self.seen += 1
+        return self.seen <= SHOWN
