@@ -210,7 +210,8 @@ def _degrees(column: Any, name: str, longitude: bool) -> NDArray[np.float64]:
     values = _plain(column.value if isinstance(column, u.Quantity) else column)
     unit = getattr(column, "unit", None)
     if unit is None or str(unit).strip() == "" or str(unit).strip().lower() in _DEGREES:
-        if longitude and np.nanmax(np.abs(values), initial=0.0) <= 24.0 and len(values) > 20:
+        known = np.abs(values[np.isfinite(values)])
+        if longitude and len(known) > 20 and known.max() <= 24.0:
             logger.warning("%s states no unit: its values of 0 to 24 are taken as degrees", name)
         return values
     try:
