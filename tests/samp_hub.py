@@ -59,7 +59,8 @@ class HubProcess:
             text=True,
         )
         assert self._process.stdout is not None
-        assert self._process.stdout.readline().strip() == "up"
+        # The library's own log goes to stdout as well.
+        assert "up\n" in iter(self._process.stdout.readline, "")
 
     def kill(self) -> None:
         """As if the power went: no good-bye, and its lock file stays."""
