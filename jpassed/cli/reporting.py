@@ -30,6 +30,10 @@ class Reporting:
         self._handler = logging.StreamHandler(sys.stderr)
         self._handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
         self._package.addHandler(self._handler)
+        # pyvo logs through the root logger, which gets a handler of its own at the first such
+        # line unless it has one: everything would be shown twice.
+        self._nowhere = logging.NullHandler()
+        logging.getLogger().addHandler(self._nowhere)
         logging.captureWarnings(True)
 
     @classmethod
@@ -43,6 +47,7 @@ class Reporting:
 
     def close(self) -> None:
         """Leave logging as it was found."""
+        logging.getLogger().removeHandler(self._nowhere)
         self._package.removeHandler(self._handler)
         self._package.setLevel(self._level_before)
         self._libraries.removeHandler(self._handler)
