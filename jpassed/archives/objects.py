@@ -66,7 +66,7 @@ class Objects:
     total_band : str
     bands : list of Bands
     columns : dict
-        Columns of the table of spectra, with N rows; masked for objects that are not in it.
+        Columns for addresses of spectra, with N rows; masked for objects that are not in them.
     left_out : Counter
         Objects, by reason.
     """
@@ -145,7 +145,11 @@ def join_tables(
     labels, sources = _labels(archive, rows, safe, unsafe, count)
     total, total_band = _total(archive, rows, count)
     has_spectrum = np.arange(count) < spectra
-    columns = {name: _first_rows(rows["objects"], name) for name in archive.objects.wanted}
+    columns = {}
+    for table in reversed(archive.all_tables):  # of columns of one name those of `objects` stay
+        if not table.line:
+            names = table.wanted if table is archive.objects else table.columns
+            columns.update({name: _first_rows(rows[table.name], name) for name in names})
     objects = Objects(
         archive=archive,
         key=list(keys),
@@ -306,6 +310,6 @@ def _first_rows(rows: Rows, name: str) -> Any:
     """A column of the table of spectra, one row for each object."""
     values = rows.columns[name]
     out = np.ma.masked_all(rows.count, dtype=values.dtype)
-    order = np.arange(len(rows.place))[::-1]
+    order = np.flatnonzero(rows.place >= 0)[::-1]
     out[rows.place[order]] = values[order]
     return out

@@ -32,11 +32,14 @@ class TableQuery:
     columns : tuple of str
     where : str
         May be empty.
+    join : str
+        What follows the table's name, may be empty.
     """
 
     table: str
     columns: tuple[str, ...]
     where: str = ""
+    join: str = ""
 
     def whole(self) -> str:
         """The query for all rows."""
@@ -50,12 +53,12 @@ class TableQuery:
     def count(self) -> str:
         """The query for the number of rows."""
         where = f" WHERE {self.where}" if self.where else ""
-        return f"SELECT COUNT(*) AS n FROM {self.table}{where}"
+        return f"SELECT COUNT(*) AS n FROM {self.table}{self.join}{where}"
 
     def _select(self, top: str, conditions: Sequence[str]) -> str:
         given = [f"({c})" for c in conditions if c]
         where = f" WHERE {' AND '.join(given)}" if given else ""
-        return f"SELECT {top}{', '.join(self.columns)} FROM {self.table}{where}"
+        return f"SELECT {top}{', '.join(self.columns)} FROM {self.table}{self.join}{where}"
 
 
 def _beyond(keys: Sequence[str], after: Sequence[Any]) -> str:
@@ -86,13 +89,16 @@ def table_query(archive: Archive, table: SourceTable, upto: Any = None) -> Table
     if upto is not None:
         conditions.append(f"{table.key} <= {literal(upto)}")
     together = archive.service_of(table) == archive.service_of(main)
+    join = ""
     if table is not main and not table.adds_objects and main.where and together:
-        conditions.append(
-            f"{table.key} IN (SELECT {main.key} FROM {main.table} WHERE {main.where})"
+        # Renamed inside, so that no column of the table needs its table's name before it.
+        join = (
+            f" AS jp_t JOIN (SELECT {main.key} AS jp_key FROM {main.table} WHERE {main.where}) "
+            f"AS jp_o ON jp_t.{table.key} = jp_o.jp_key"
         )
     given = [c for c in conditions if c]
     where = given[0] if len(given) == 1 else " AND ".join(f"({c})" for c in given)
-    return TableQuery(table.table, table.wanted, where)
+    return TableQuery(table.table, table.wanted, where, join)
 
 
 def fetch_table(
@@ -153,7 +159,7 @@ def fetch_table(
     }  # fmt: skip
     try:
         if limit is None or found < limit:
-            size = rows if limit is None else min(rows, limit)
+            size = rows if limit is None else min(rows, limit + 1)
             for content in client.pages(query, keys=keys, rows=size, after=after):
                 part = _named(content, table.wanted)
                 if limit is not None:

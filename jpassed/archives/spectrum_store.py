@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,7 +145,7 @@ class SpectrumStore:
                 raise result
             else:
                 for key in addresses[url]:
-                    self.record({"key": key, "url": url, **result})
+                    self.record({"key": key, "url": url, **result, "date": _now()})
                 if progress:
                     progress(f"{self.folder.name}: {self.fetched} spectra fetched")
         return failures
@@ -237,6 +238,10 @@ class SpectrumStore:
             raise
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _check_length(response: Any, path: Path) -> None:
