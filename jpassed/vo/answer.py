@@ -23,6 +23,13 @@ logger = logging.getLogger(__name__)
 _HEAD = 1 << 22
 _TAIL = 1 << 16
 
+NUMBERS = {
+    "boolean": "bool", "unsignedByte": "uint8", "short": "int16", "int": "int32", "long": "int64",
+    "float": "float32", "double": "float64",
+    "floatComplex": "complex64", "doubleComplex": "complex128",
+}  # fmt: skip
+"""Datatypes of VOTable that numpy has too."""
+
 
 def check_whole(stream: BinaryIO, named: str) -> bool:
     """Whether a VOTable is complete, and whether the service cut its rows.
@@ -112,6 +119,8 @@ def read_answer(stream: BinaryIO, named: str) -> QTable:
     from jpassed.io.votables import read_votable_stream
 
     stream.seek(0)
+    kinds = _kinds(_parted(stream.read(_HEAD))[0])
+    stream.seek(0)
     # The warning of an overflow is the caller's business.
     reader = logging.getLogger("jpassed.io.votables")
     level = reader.level
@@ -125,8 +134,8 @@ def read_answer(stream: BinaryIO, named: str) -> QTable:
     else:
         failure = TransientError("")
         table.meta.clear()
-        for name in table.colnames:
-            table[name] = _tidy(table[name])
+        for name, kind in zip(table.colnames, kinds, strict=False):
+            table[name] = _tidy(table[name], kind)
         _short_names(table)
         return quantity_table(table)
     finally:
@@ -146,7 +155,15 @@ def _short_names(table: Any) -> None:
             table.rename_column(name, wanted)
 
 
-def _tidy(column: Any) -> Any:
+def _kinds(head: bytes) -> list[str]:
+    """Datatypes of the fields, in order."""
+    quoted = rb"""(?:[^>"']|"[^"]*"|'[^']*')*?"""
+    fields = re.findall(rb"<(?:\w+:)?FIELD\b(" + quoted + rb")/?>", head)
+    found = [re.search(rb"""\bdatatype\s*=\s*["'](\w+)["']""", field) for field in fields]
+    return [kind[1].decode() if kind else "" for kind in found]
+
+
+def _tidy(column: Any, kind: str) -> Any:
     """One column in the shape that its values have."""
     if column.ndim == 2 and column.shape[1] == 1 and column.dtype.kind in "biufc":
         return column[:, 0]
@@ -156,23 +173,24 @@ def _tidy(column: Any) -> Any:
     masked = np.zeros(len(values), bool)
     if hasattr(column, "mask") and np.shape(column.mask) == masked.shape:
         masked = np.array(column.mask)
-    arrays = [
-        np.ma.asarray(v) if isinstance(v, np.ndarray | list | tuple) else None for v in values
-    ]
-    empty = masked | np.array([a is not None and a.size == 0 for a in arrays], bool)
-    if empty.any() and not all(a is None for a in arrays):
-        # NULL arrays come as arrays of length zero.
-        column = _replaced(column, values, empty)
-        if empty.all():
-            kind = next(a for a in arrays if a is not None).dtype
-            return _replaced(column, np.zeros(len(values), kind), empty)
-    if not len(values) or all(isinstance(v, str | bytes) or v is None for v in values):
-        texts = (
-            np.array([_text(v) for v in values], dtype="U") if len(values) else np.zeros(0, "U1")
-        )
+    if kind in NUMBERS:
+        return _tidy_arrays(column, values, masked, np.dtype(NUMBERS[kind]))
+    if all(isinstance(v, str | bytes) or v is None for v in values):
+        texts = np.array([_text(v) for v in values], dtype="U" if len(values) else "U1")
         gone = masked | np.array([v is None for v in values], bool)
         return _replaced(column, texts, gone if gone.any() else None)
     return column
+
+
+def _tidy_arrays(column: Any, values: Any, masked: Any, dtype: Any) -> Any:
+    """Arrays of varying length; NULL arrays come as arrays of length zero."""
+    arrays = np.empty(len(values), object)
+    for row, value in enumerate(values):
+        arrays[row] = np.ma.zeros(0, dtype) if value is None else np.ma.asarray(value, dtype)
+    empty = masked | np.array([array.size == 0 for array in arrays], bool)
+    if empty.all():
+        return _replaced(column, np.zeros(len(values), dtype), empty if len(empty) else None)
+    return _replaced(column, arrays, empty if empty.any() else None)
 
 
 def _text(value: Any) -> str:
