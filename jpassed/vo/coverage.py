@@ -6,6 +6,7 @@ a source without a match is "not observed".
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,7 +216,7 @@ def is_moc(path: str | Path) -> bool:
 
 def _read_moc(path: str | Path) -> Any:
     try:
-        from mocpy import MOC  # type: ignore[import-untyped]
+        from mocpy import MOC
     except ImportError as exc:
         raise MissingDependencyError(
             f"{path} is a MOC: reading it needs mocpy (python -m pip install 'jpassed[moc]')"
@@ -223,11 +224,28 @@ def _read_moc(path: str | Path) -> Any:
     if not Path(path).is_file():
         raise FileError(f"{path} does not exist")
     kind = "json" if Path(path).suffix.lower() == ".json" else "fits"
+    if kind == "fits":
+        _refuse_truncated(path)
     try:
         return MOC.load(str(path), format=kind)
     except Exception as exc:  # mocpy's readers raise errors of many kinds
         reason = " ".join(str(exc).split()) or type(exc).__name__
         raise FileError(f"{path} is not a MOC, or it is damaged: {reason}") from exc
+
+
+def _refuse_truncated(path: str | Path) -> None:
+    """mocpy reads what is left of a truncated file without a word."""
+    from astropy.io import fits
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            with fits.open(path, memmap=False, lazy_load_hdus=False):
+                pass
+        except (OSError, TypeError, ValueError) as exc:
+            raise FileError(f"{path} is not a MOC, or it is damaged: {exc}") from exc
+    if any("truncated" in str(w.message) for w in caught):
+        raise FileError(f"{path} is not a MOC, or it is damaged: the file is truncated")
 
 
 def fetch_fields(client: Any, source: FieldTable) -> FieldCoverage:
