@@ -40,7 +40,9 @@ def test_array_columns_arrive_to_the_last_bit(service) -> None:
     assert (made["mag_auto"] == 99).any()  # fluxes that are not positive
 
 
-def test_nulls_arrive_masked(service) -> None:
+@pytest.mark.real_data
+def test_nulls_arrive_masked(spectra_server, real_data, service, monkeypatch) -> None:
+    monkeypatch.setenv("JPASSED_TAP_FILES", str(real_data / "spectra"))
     import make_galex
 
     made = make_galex.ais()
@@ -123,6 +125,14 @@ def test_spectra_are_found_by_position(spectra_server) -> None:
         pos=(146.28017, -0.40694922), diameter=0.01
     )
     assert [str(r["ssa_targname"]) for r in found] == ["0266-51602-0162"]
+
+
+def test_a_table_goes_by_the_name_that_vizier_gives_it(service) -> None:
+    found = service.search(
+        'SELECT COUNT(*) AS n, MIN(a.RAJ2000) AS ra FROM "II/335/galex_ais" AS a WHERE FUVmag > 0'
+    )
+    assert 0 < found["n"][0] < 20_000
+    assert found["ra"][0] > 0
 
 
 def test_cone_search(tap: TapServer) -> None:

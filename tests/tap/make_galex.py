@@ -1,8 +1,15 @@
-"""A GALEX-like catalogue: 20,000 sources, and the fields that were observed."""
+"""A GALEX-like catalogue: 20,000 sources around miniJPAS, and the fields that were observed.
+
+Where the real spectra are there, also 40 counterparts or so of theirs: two thirds of the spectra
+lie in a field of their own, and two thirds of those have a source.
+"""
 
 from __future__ import annotations
 
+import csv
+import os
 from functools import lru_cache
+from pathlib import Path
 
 import make_minijpas
 import numpy as np
@@ -12,6 +19,17 @@ ROWS = 20_000
 CENTRE = (214.5, 52.7)
 RADIUS = 0.55  # degrees, of one field
 DEPTH = {"nuv": 20.8, "fuv": 19.9}  # AB, 5 sigma, of the all-sky imaging survey
+
+
+def spectra() -> np.ndarray:
+    """Positions (n, 2) of the real spectra that were covered; none where there are no spectra."""
+    index = Path(os.environ.get("JPASSED_TAP_FILES", "."), "spectra_index.csv")
+    if not index.is_file():
+        return np.empty((0, 2))
+    with index.open(newline="") as lines:
+        positions = np.array([[float(r["ra"]), float(r["dec"])] for r in csv.DictReader(lines)])
+    positions = positions[np.isfinite(positions).all(axis=1)]
+    return positions[np.arange(len(positions)) % 3 != 2]
 
 
 @lru_cache(maxsize=1)
@@ -24,14 +42,14 @@ def fields() -> dict[str, np.ndarray]:
         for j in range(-4, 5)
         if (i, j) not in {(1, 0), (1, 1), (-3, 2)}
     ]
-    n = len(centres)
-    ra, dec = np.array(centres).T
+    ra, dec = np.concatenate([centres, spectra()]).T
+    n = len(ra)
     fuv = np.where(np.arange(n) % 7 == 3, 0.0, 105.0 + np.arange(n))  # FUV was off in some
     return {
         "field_id": np.arange(50_001, 50_001 + n, dtype="i4"),
         "ra": ra,
         "dec": dec,
-        "radius": np.full(n, RADIUS),
+        "radius": np.where(np.arange(n) < len(centres), RADIUS, 0.1),
         "fuv_exptime": fuv.astype("f4"),
         "nuv_exptime": (110.0 + np.arange(n)).astype("f4"),
         "fuv_limit": np.ma.masked_array(np.full(n, DEPTH["fuv"], "f4"), fuv == 0),
@@ -64,6 +82,9 @@ def ais() -> dict[str, np.ndarray]:
         offset = rng.normal(0, scatter / 3600, (2, len(rows)))
         ra.append(c["ra"][rows] + offset[0] / np.cos(np.radians(c["dec"][rows])))
         dec.append(c["dec"][rows] + offset[1])
+    there = spectra()[np.arange(len(spectra())) % 3 != 2]
+    ra.append(there[:, 0] + 0.3 / 3600 / np.cos(np.radians(there[:, 1])))
+    dec.append(there[:, 1] - 0.2 / 3600)
     n = 2 * ROWS
     half = 3.2
     ra.append(CENTRE[0] + rng.uniform(-half, half, n) / np.cos(np.radians(CENTRE[1])))

@@ -33,6 +33,9 @@
     </LOOP>
   </table>
 
+  <!-- VizieR's name of the table, as a query has to quote it; import_resources.py makes the view. -->
+  <table id="II/335/galex_ais" onDisk="False" original="ais"/>
+
   <table id="fields" onDisk="True" adql="True" primary="field_id">
     <meta name="description">Circles on the sky that were observed.</meta>
     <column name="field_id" type="integer" ucd="meta.id;obs.field" required="True"
