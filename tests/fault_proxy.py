@@ -113,6 +113,10 @@ class FaultProxy:
         """Reset the connection (RST): before any answer, or after that many bytes of the body."""
         self._order("reset", match, times, after=after)
 
+    def lose(self, *, match: str = "", times: int = 1) -> None:
+        """Hand the request on and reset the connection (RST) in place of the server's answer."""
+        self._order("lose", match, times)
+
     def stall(
         self, seconds: float, after: int | None = None, *, match: str = "", times: int = 1
     ) -> None:
@@ -202,6 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault and fault.kind == "call":
                     fault.settings["function"]()
                 answer = self._from_server(proxy, body)
+                if fault and fault.kind == "lose":
+                    return self._reset()
             self._send(proxy, answer, fault)
         except (ConnectionError, http.client.HTTPException, OSError):
             self._reset()  # the server, or the client, is gone
