@@ -17,6 +17,7 @@ COMMANDS = {
     "annotate": "jpassed.cli.command_annotate",
     "crossmatch": "jpassed.cli.command_crossmatch",
     "example": "jpassed.cli.command_example",
+    "filters": "jpassed.cli.command_filters",
     "fetch": "jpassed.cli.command_fetch",
     "jspectra": "jpassed.cli.command_jspectra",
     "models": "jpassed.cli.command_models",
