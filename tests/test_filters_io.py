@@ -171,7 +171,7 @@ class TestSvo:
             again = FilterSet.from_svo(["OAJ/JPAS.J0410"], base_url=service.url, cache=tmp_path)
         assert len(service.asked) == 2
         assert_allclose(again[0].throughput, CURVE)
-        assert "damaged cached curve" in caplog.text
+        assert "damaged cached answer" in caplog.text
 
     def test_unwritable_cache_is_only_a_warning(self, service, tmp_path, caplog):
         blocked = tmp_path / "file"
@@ -181,7 +181,7 @@ class TestSvo:
                 ["OAJ/JPAS.J0410"], base_url=service.url, cache=blocked / "cache"
             )
         assert_allclose(filters[0].throughput, CURVE)
-        assert "cannot keep the curve" in caplog.text
+        assert "cannot keep the answer" in caplog.text
 
     def test_unknown_id_says_what_the_service_said(self, service, tmp_path):
         with pytest.raises(UnknownNameError, match="Filter not found: OAJ/JPAS.J9999") as caught:

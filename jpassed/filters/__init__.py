@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jpassed.filters.filterset import FilterSet
     from jpassed.filters.passband import Passband
     from jpassed.filters.sets import find_band, load_filters
+    from jpassed.filters.svo_index import list_svo
 
 __all__ = [
     "FilterSet",
@@ -22,6 +23,7 @@ __all__ = [
     "filter_set_names",
     "find_band",
     "known_bands",
+    "list_svo",
     "load_filters",
 ]
 
@@ -29,6 +31,7 @@ _LAZY = {
     "FilterSet": "jpassed.filters.filterset",
     "Passband": "jpassed.filters.passband",
     "find_band": "jpassed.filters.sets",
+    "list_svo": "jpassed.filters.svo_index",
     "load_filters": "jpassed.filters.sets",
 }
 

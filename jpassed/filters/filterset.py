@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -120,8 +120,10 @@ class FilterSet(Sequence[Passband]):
     @classmethod
     def from_svo(
         cls,
-        ids: str | Iterable[str],
+        ids: str | Iterable[str] | None = None,
         *,
+        facility: str | None = None,
+        instrument: str | None = None,
         names: Sequence[str] | None = None,
         medium: str = "air",
         counting: str = "photon",
@@ -129,6 +131,7 @@ class FilterSet(Sequence[Passband]):
         base_url: str | None = None,
         timeout: float = 30.0,
         name: str = "",
+        progress: Callable[[int, int], None] | None = None,
     ) -> FilterSet:
         """Passbands from the Filter Profile Service of the Spanish Virtual Observatory.
 
@@ -139,6 +142,9 @@ class FilterSet(Sequence[Passband]):
         ----------
         ids : str or iterable of str
             For example ``["OAJ/JPAS.J0378", "SLOAN/SDSS.u"]``.
+        facility, instrument : str
+            Instead of `ids`: all filters of a facility (``"OAJ"``) or of one of its instruments
+            (``"JPAS"``), by increasing pivot; see `jpassed.filters.list_svo`.
         names : sequence of str, optional
             Names of the bands; by default the ids.
         medium : {"air", "vacuum"}
@@ -150,28 +156,51 @@ class FilterSet(Sequence[Passband]):
         cache : bool or path
             True: a folder of astropy's cache. A path: that folder. False: always fetch.
         base_url : str, optional
-            Address of the service, default `jpassed.filters.svo.SVO_URL`.
+            Address of the service; by default that in the environment variable
+            ``JPASSED_SVO_URL``, else `jpassed.filters.svo.SVO_URL`.
         timeout : float
             Seconds to wait for the service.
         name : str
-            Name of the set.
+            Name of the set; by default the facility and instrument.
+        progress : callable, optional
+            Called with (curves there, curves in all).
 
         Raises
         ------
         UnknownNameError
-            If the service does not know an id.
+            If the service does not know an id, the facility or the instrument.
         FileError
             If the service cannot be reached, or answers with something that is no curve.
+        InputError
+            If neither ids nor a facility are given, or both.
         """
-        from jpassed.filters.svo import fetch_curve
+        from jpassed.filters.svo import curve_of
+        from jpassed.filters.svo_answers import SvoService
+        from jpassed.filters.svo_index import fetch_curves
 
-        wanted = [ids] if isinstance(ids, str) else [str(i) for i in ids]
+        if (ids is None) == (facility is None) or (ids is not None and instrument is not None):
+            raise InputError(
+                "from_svo takes either ids, e.g. ['OAJ/JPAS.J0378'], or facility=..., e.g. 'OAJ', "
+                "with an instrument or without"
+            )
+        service = SvoService(base_url, cache, timeout)
+        if facility is not None:
+            curves = fetch_curves(facility, instrument, service, progress=progress)
+            wanted = list(curves)
+            name = name or (facility if instrument is None else f"{facility}/{instrument}")
+        else:
+            wanted = [ids] if isinstance(ids, str) else [str(i) for i in ids or ()]
+            curves = {}
         labels = list(wanted) if names is None else [str(n) for n in names]
         if len(labels) != len(wanted):
             raise InputError(f"{len(wanted)} SVO ids need as many names; got {len(labels)}")
         members = []
-        for label, identifier in zip(labels, wanted, strict=True):
-            curve = fetch_curve(identifier, cache=cache, base_url=base_url, timeout=timeout)
+        for done, (label, identifier) in enumerate(zip(labels, wanted, strict=True), start=1):
+            curve = curves.get(identifier)
+            if curve is None:
+                curve = curve_of(identifier, service)
+                if progress is not None:
+                    progress(done, len(wanted))
             members.append(
                 Passband.from_arrays(
                     label,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from jpassed.exceptions import InputError, UnknownNameError
+from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.filters import known_bands
 from jpassed.surveys.rules import (
     ColumnRule,
@@ -184,6 +184,9 @@ _BAND_KEYS = (
     "asinh_softening",
     "pivot",
     "width",
+    "svo",
+    "medium",
+    "counting",
     *SHARED_KEYS,
 )
 
@@ -217,7 +220,8 @@ def check_band(band: str, where: str) -> None:
     if band not in known_bands():
         error = UnknownNameError("band", band, known_bands())
         raise InputError(
-            f"{where}: {error}. A band of your own needs its 'pivot' and 'width' in Å."
+            f"{where}: {error}. A band of your own needs its 'pivot' and 'width' in Å, or 'svo', "
+            "its id at the SVO Filter Profile Service, e.g. SLOAN/SDSS.u"
         )
 
 
@@ -286,6 +290,40 @@ def pattern_rule(survey: str, block: Any, shared: Mapping[str, Any], where: str)
     )
 
 
+def _own_passband(found: Mapping[str, Any], band: str, where: str) -> tuple[float, float] | None:
+    """Pivot and width in Å of a band as its line gives them, None where it does not."""
+    if "svo" in found:
+        if "pivot" in found or "width" in found:
+            raise InputError(f"{where}: give either 'svo' or 'pivot' and 'width'")
+        return _svo_passband(found, band, where)
+    for key in ("medium", "counting"):
+        if key in found:
+            raise InputError(f"{where}: {key!r} says how to read the curve that 'svo' names")
+    if "pivot" not in found and "width" not in found:
+        return None
+    sizes = [_optional_number(found, key, where) for key in ("pivot", "width")]
+    if any(size is None or size <= 0 for size in sizes):
+        raise InputError(f"{where}: a band of your own needs positive 'pivot' and 'width' in Å")
+    return float(sizes[0] or 0.0), float(sizes[1] or 0.0)
+
+
+def _svo_passband(found: Mapping[str, Any], band: str, where: str) -> tuple[float, float]:
+    """Pivot and width of a curve of the SVO service, fetched once and then from the cache."""
+    from jpassed.filters import FilterSet
+
+    identifier = found["svo"]
+    if not isinstance(identifier, str):
+        raise InputError(f"{where}, svo: expected an id such as SLOAN/SDSS.u, got {identifier!r}")
+    choices = {key: str(found[key]) for key in ("medium", "counting") if key in found}
+    try:
+        passband = FilterSet.from_svo([identifier], names=[band], **choices)[0]
+    except FileError as exc:
+        raise FileError(f"{where}, svo: {exc}") from exc
+    except InputError as exc:
+        raise InputError(f"{where}, svo: {exc}") from exc
+    return passband.pivot_wavelength, passband.equivalent_width
+
+
 def single_rule(
     survey: str, band: str, block: Any, shared: Mapping[str, Any], unit: str | None, where: str
 ) -> ColumnRule:
@@ -298,13 +336,8 @@ def single_rule(
     errors: dict[str, Any] = {k: as_texts(found.get(k), f"{where}, {k}") for k in _PATTERNS[1:4]}
     if sum(map(len, errors.values())) != 1:
         raise InputError(f"{where}: give one of 'error', 'ivar', 'relative_error' (a column)")
-    passband = None
-    if "pivot" in found or "width" in found:
-        sizes = [_optional_number(found, key, where) for key in ("pivot", "width")]
-        if any(size is None or size <= 0 for size in sizes):
-            raise InputError(f"{where}: a band of your own needs positive 'pivot' and 'width' in Å")
-        passband = (float(sizes[0] or 0.0), float(sizes[1] or 0.0))
-    else:
+    passband = _own_passband(found, band, where)
+    if passband is None:
         check_band(band, where)
     own_unit = _check_unit(found.get("unit"), where)
     return ColumnRule(
