@@ -129,17 +129,19 @@ def few_messages() -> Iterator[None]:
 
 
 class _Counted(logging.Filter):
-    """Lets the first few through."""
+    """Lets the first few through, and none twice."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen = 0
-
-    @property
-    def hidden(self) -> int:
-        """Messages that were not shown."""
-        return max(self.seen - SHOWN, 0)
+        self._shown: set[str] = set()
+        self.hidden = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.seen += 1
-        return self.seen <= SHOWN
+        text = record.getMessage()
+        if text in self._shown:
+            return False
+        if len(self._shown) < SHOWN:
+            self._shown.add(text)
+            return True
+        self.hidden += 1
+        return False
