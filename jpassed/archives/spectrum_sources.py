@@ -125,7 +125,9 @@ def _ssap(
     service = SSAService(source.url, session=requests._session)
     center = SkyCoord(*position, unit="deg")
     diameter = 2 * source.radius * u.arcsec
-    found = _asked(requests, "the spectra at a position", lambda: service.search(center, diameter))
+    found = _asked(
+        requests, "the spectra at a position", lambda: service.search(pos=center, diameter=diameter)
+    )
     records = list(found)
     if source.match:
         if records and source.match not in found.fieldnames:
