@@ -127,7 +127,11 @@ def rows_at_a_time(client: Any, wanted: int) -> int:
         hard = getattr(getattr(part, "uploadlimit", None), "hard", None)
         content = getattr(hard, "content", None)
         if content:
-            rows = int(content) if getattr(hard, "unit", "") == "row" else int(content) // BYTES_A_ROW - 100
+            rows = (
+                int(content)
+                if getattr(hard, "unit", "") == "row"
+                else int(content) // BYTES_A_ROW - 100
+            )
             most = min(most, max(1, rows))
     return most
 
@@ -278,4 +282,6 @@ def _order(table: Any) -> NDArray[np.intp]:
             texts = plain.astype(str) if column.dtype.kind == "O" else plain
             keys.append(np.unique(texts, return_inverse=True)[1])
             keys.append(np.ma.getmaskarray(column))
-    return np.lexsort([*reversed(keys), np.asarray(table["jp_separation"]), np.asarray(table[ROW])])
+    # Equal but for rounding is equal.
+    separation = np.round(np.asarray(table["jp_separation"], dtype=np.float64), 8)
+    return np.lexsort([*reversed(keys), separation, np.asarray(table[ROW])])
