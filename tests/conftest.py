@@ -52,9 +52,10 @@ def real_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def _isolated_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
-    """No test reads or writes the user's own cache."""
-    cache = tmp_path_factory.getbasetemp() / "cache"
-    # astropy takes no notice of a folder that is not there.
-    (cache / "astropy").mkdir(parents=True, exist_ok=True)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    """No test reads or writes the user's own cache and configuration."""
+    for kind in ("cache", "config"):
+        folder = tmp_path_factory.getbasetemp() / kind
+        # astropy takes no notice of a folder that is not there.
+        (folder / "astropy").mkdir(parents=True, exist_ok=True)
+        monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", str(folder))
     monkeypatch.setenv("MPLBACKEND", "Agg")
