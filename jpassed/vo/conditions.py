@@ -63,6 +63,7 @@ def _angle(value: Any, what: str) -> float:
     from astropy import units as u
     from astropy.coordinates import Angle
 
+    given = value
     if isinstance(value, str):
         try:
             value = float(value)
@@ -70,20 +71,17 @@ def _angle(value: Any, what: str) -> float:
             colons = ":" in value
             unit = (u.hourangle if what == "right ascension" else u.deg) if colons else None
             try:
-                return _finite(float(Angle(value.strip(), unit).deg), what)
+                value = Angle(value.strip(), unit)
             except (ValueError, TypeError, u.UnitsError) as exc:
                 reason = " ".join(str(exc).split())
-                raise InputError(f"cone, {what}: {_CONE}, got {value!r} ({reason})") from None
+                raise InputError(f"cone, {what}: {_CONE}, got {given!r} ({reason})") from None
     try:
-        return _finite(float(u.Quantity(value, u.deg).value), what)
+        degrees = float(u.Quantity(value, u.deg).value)
     except (ValueError, TypeError, u.UnitsError):
-        raise InputError(f"cone, {what}: {_CONE}, got {value!r}") from None
-
-
-def _finite(value: float, what: str) -> float:
-    if not np.isfinite(value):
-        raise InputError(f"cone, {what}: expected a finite angle, got {value}")
-    return value
+        raise InputError(f"cone, {what}: {_CONE}, got {given!r}") from None
+    if not np.isfinite(degrees):
+        raise InputError(f"cone, {what}: expected a finite angle, got {given!r}")
+    return degrees
 
 
 def read_tiles(tile: Any) -> tuple[int, ...]:
