@@ -279,12 +279,14 @@ def test_spectra_by_datalink_and_ssap(services, tmp_path, spectra_server):
     fetch(write_plan(tmp_path, asked), tmp_path / "asked")
     nearest = deepcopy(asked)
     del nearest["spectra"]["match"]
-    fetch(write_plan(tmp_path, nearest), tmp_path / "nearest")
-    sets = [
-        read_training_set(tmp_path / name).manifest for name in ("linked", "asked", "nearest")
-    ]
-    assert [s["counts"]["with_spectrum"] for s in sets] == [4, 4, 4]
+    summary = fetch(write_plan(tmp_path, nearest), tmp_path / "nearest")
+    sets = [read_training_set(tmp_path / name).manifest for name in ("linked", "asked")]
+    assert [s["counts"]["with_spectrum"] for s in sets] == [4, 4]
     assert len({s["shards"][0]["sha256"] for s in sets}) == 1
+    # One galaxy was observed twice: without a column to tell, neither spectrum is taken.
+    assert summary.with_spectrum == 2
+    why = "spectrum: SSAP has several at this position, and no 'match' is stated"
+    assert summary.left_out[why] == 2
 
 
 def test_spectra_of_desi_share_their_files(services, tmp_path):

@@ -22,6 +22,10 @@ SEMANTICS = "#this"
 """What datalink calls the thing itself."""
 
 
+SAME_PLACE = 0.1
+"""Arcsec: of spectra that lie so close none is the nearest."""
+
+
 class NoSpectrumError(ServiceError):
     """The archive says that there is no spectrum; the reason is its message."""
 
@@ -136,14 +140,25 @@ def _ssap(
     if not records:
         raise NoSpectrumError("SSAP has none at this position")
     if not source.match and len(records) > 1:
-        places = SkyCoord(
-            [r.pos.ra.deg for r in records], [r.pos.dec.deg for r in records], unit="deg"
-        )
-        records = [records[int(center.separation(places).argmin())]]
+        places = SkyCoord([_place(r) for r in records], unit="deg")
+        apart = center.separation(places).arcsec
+        order = apart.argsort()
+        if apart[order[1]] - apart[order[0]] < SAME_PLACE:
+            raise NoSpectrumError("SSAP has several at this position, and no 'match' is stated")
+        records = [records[int(order[0])]]
     url = str(records[0].getdataurl())
     if "datalink" in str(records[0].format or "").lower():
         return _datalink(url, requests)
     return url
+
+
+def _place(record: Any) -> Any:
+    """Right ascension and declination of a row of SSAP, degrees."""
+    for utype in ("ssa:Char.SpatialAxis.Coverage.Location.Value", "ssa:Target.Pos"):
+        value = record.getbyutype(utype)
+        if value is not None and len(value) == 2:
+            return [float(x) for x in value]
+    raise NoSpectrumError("SSAP has several, without positions; state 'match'")
 
 
 def _asked(transport: Transport, what: str, ask: Callable[[], Any]) -> Any:
