@@ -4,102 +4,20 @@ from __future__ import annotations
 
 import gzip
 import logging
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlparse
 
-import numpy as np
 import pytest
 from astropy import units as u
 from astropy.config import set_temp_cache
 from astropy.table import QTable
 from numpy.testing import assert_allclose
+from svo_service import CURVE, WAVE, Service, votable
 
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.filters import FilterSet, find_band
 from jpassed.filters.curves import curve_name, read_curve
 from jpassed.filters.svo import SVO_URL
 from jpassed.units import air_to_vacuum
-
-WAVE = np.array([4000.0, 4100.0, 4200.0, 4300.0, 4400.0])
-CURVE = np.array([0.0, 0.2, 0.5, 0.4, 0.0])
-
-# Shaped like an answer of the service: PARAMs before the two FIELDs, TABLEDATA.
-VOTABLE = """<?xml version="1.0"?>
-<VOTABLE version="1.1" xmlns="http://www.ivoa.net/xml/VOTable/v1.1">
-  <INFO name="QUERY_STATUS" value="OK"/>
-  <RESOURCE type="results">
-    <TABLE utype="photdm:PhotometryFilter.transmissionCurve.spectrum">
-      <PARAM name="filterID" value="{name}" datatype="char" arraysize="*"/>
-      <PARAM name="WavelengthUnit" value="Angstrom" datatype="char" arraysize="*"/>
-      <PARAM name="DetectorType" value="{detector}" datatype="char" arraysize="*">
-        <DESCRIPTION>Detector type. 0:Energy counter, 1:Photon counter.</DESCRIPTION>
-      </PARAM>
-      <FIELD name="Wavelength" ucd="em.wl" unit="{unit}" datatype="double"/>
-      <FIELD name="Transmission" ucd="phys.transmission" unit="" datatype="double"/>
-      <DATA><TABLEDATA>{rows}</TABLEDATA></DATA>
-    </TABLE>
-  </RESOURCE>
-</VOTABLE>
-"""
-
-UNKNOWN = """<?xml version="1.0"?>
-<VOTABLE version="1.1" xmlns="http://www.ivoa.net/xml/VOTable/v1.1">
-  <INFO name="QUERY_STATUS" value="ERROR">Filter not found: {name}</INFO>
-</VOTABLE>
-"""
-
-
-def votable(name: str, unit: str = "Angstrom", scale: float = 1.0, detector: str = "0") -> str:
-    rows = "".join(
-        f"<TR><TD>{wave * scale!r}</TD><TD>{curve!r}</TD></TR>"
-        for wave, curve in zip(WAVE.tolist(), CURVE.tolist(), strict=True)
-    )
-    return VOTABLE.format(name=name, unit=unit, rows=rows, detector=detector)
-
-
-class Service:
-    """A Filter Profile Service that counts its questions."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.answers = {
-            "OAJ/JPAS.J0410": votable("OAJ/JPAS.J0410", detector="1"),
-            "OAJ/JPAS.micron": votable("OAJ/JPAS.micron", unit="um", scale=1e-4),
-            "../../escape": votable("../../escape"),
-            "Some/page": "<html><body>maintenance</body></html>",
-            "Some/text": "try again later",
-        }
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                name = parse_qs(urlparse(self.path).query).get("ID", [""])[0]
-                service.asked.append(name)
-                if name == "Some/crash":
-                    self.send_error(500, "database is down")
-                    return
-                text = service.answers.get(name, UNKNOWN.format(name=name)).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                return None
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/theory/fps/fps.php"
-        self.thread = threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 @pytest.fixture

@@ -66,8 +66,11 @@ def _list_known(name: str | None) -> None:
         return
     if name not in members:
         raise UnknownNameError("filter set", name, members)
-    rows = [(band, f"{bands[band][0]:.1f}", f"{bands[band][1]:.1f}") for band in members[name]]
-    _show(("band", "pivot/Å", "width/Å"), rows)
+    sizes = [(band, *bands[band]) for band in members[name]]
+    _show(
+        ("band", "pivot/Å", "width/Å"),
+        [(band, f"{pivot:.1f}", f"{width:.1f}") for band, pivot, width in sizes],
+    )
 
 
 def _list_svo(facility: str, instrument: str | None, refresh: bool) -> None:

@@ -314,9 +314,13 @@ def _svo_passband(found: Mapping[str, Any], band: str, where: str) -> tuple[floa
     identifier = found["svo"]
     if not isinstance(identifier, str):
         raise InputError(f"{where}, svo: expected an id such as SLOAN/SDSS.u, got {identifier!r}")
-    choices = {key: str(found[key]) for key in ("medium", "counting") if key in found}
     try:
-        passband = FilterSet.from_svo([identifier], names=[band], **choices)[0]
+        passband = FilterSet.from_svo(
+            [identifier],
+            names=[band],
+            medium=str(found.get("medium", "air")),
+            counting=str(found.get("counting", "photon")),
+        )[0]
     except FileError as exc:
         raise FileError(f"{where}, svo: {exc}") from exc
     except InputError as exc:
