@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from annotation_tables import assert_same_columns, make_table, small_model
@@ -292,3 +294,20 @@ class TestCommand:
         shown = run(*words)
         assert shown.exit_code == 2
         assert said in shown.stderr
+
+
+def test_commands_and_python_of_the_page(service, project_root):
+    """docs/passbands.md, from "Facilities of the SVO" on."""
+    page = (project_root / "docs" / "passbands.md").read_text("utf-8")
+    section = page[page.index("## Facilities of the SVO") :]
+    (shell,) = re.findall(r"^```sh\n(.+?)^```", section, flags=re.M | re.S)
+    shown = [line.split("#")[0].split() for line in shell.splitlines()]
+    assert [words[:2] for words in shown] == [["jpassed", "filters"]] * 4
+    for words in shown:
+        said = CliRunner().invoke(main, words[1:])
+        assert said.exit_code == 0, said.output
+    assert "3 curves in the cache" in said.stdout
+    (code,) = re.findall(r"^```python\n(.+?)^```", section, flags=re.M | re.S)
+    names = {}
+    exec(compile(code, "passbands.md", "exec"), names)
+    assert len(names["jpas"]) == 3
