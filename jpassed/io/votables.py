@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import uuid
 import warnings
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from jpassed.exceptions import FileError, InputError
 from jpassed.io.native_columns import refuse_duplicates, widen
 from jpassed.io.texts import as_json, one_line, unpack_meta
 
-__all__ = ["read_votable", "read_votable_stream", "write_votable"]
+__all__ = ["read_votable", "read_votable_meta", "read_votable_stream", "write_votable"]
 
 logger = logging.getLogger(__name__)
 
@@ -264,6 +267,7 @@ def write_votable(table: Any, path: Path) -> None:
                 # A text of one letter at most, which VOTable 1.3 does not write as an array of 1.
                 field.arraysize = "*"
                 field.converter = get_converter(field, _CONFIG, None)
+        texts: dict[bytes, str] = {}
         for number, (key, value) in enumerate(meta.items()):
             if key.startswith("__"):
                 continue
@@ -278,18 +282,25 @@ def write_votable(table: Any, path: Path) -> None:
                 given.update(datatype="double", value=value)
             else:
                 text = value if isinstance(value, str) else json.dumps(value, default=as_json)
-                given.update(datatype="unicodeChar", arraysize="*", value=text)
+                # astropy escapes & and < in values twice: a word stands for the text at first.
+                word = f"jpassed-text-{number}-{uuid.uuid4().hex}"
+                texts[word.encode()] = text
+                given.update(datatype="unicodeChar", arraysize="*", value=word)
                 if not isinstance(value, str):
                     given["utype"] = JSON_UTYPE
             element.params.append(Param(document, **given))
         buffer = BytesIO()
         document.to_xml(buffer, tabledata_format="binary2")
-    path.write_bytes(_plain_descriptions(buffer.getvalue()))
+    path.write_bytes(_finish_head(buffer.getvalue(), texts))
 
 
-def _plain_descriptions(content: bytes) -> bytes:
-    """Undo the line breaks and blanks that astropy's writer puts into descriptions."""
+def _finish_head(content: bytes, texts: Mapping[bytes, str]) -> bytes:
+    """Put texts in their places, and undo the line breaks that astropy puts into descriptions."""
     head, mark, tail = content.partition(b"<DATA>")
+    for word, text in texts.items():
+        # Line breaks in an attribute would be read as blanks.
+        quoted = quoteattr(text, {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+        head = head.replace(b'"' + word + b'"', quoted.encode("utf-8"))
     head = re.sub(
         rb"(<DESCRIPTION>)(.*?)(</DESCRIPTION>)",
         lambda found: found[1] + b" ".join(found[2].split()) + found[3],
