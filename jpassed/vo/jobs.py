@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from jpassed.exceptions import InputError, JpassedError, QueryError, ServiceError
+from jpassed.vo.replies import error_words
 from jpassed.vo.transport import TransientError
 
 if TYPE_CHECKING:
@@ -44,12 +45,9 @@ class Job:
     url : str
         Below the service's URL as the user gave it: what a service behind a proxy says of its
         own address need not be reachable.
-    marker : str
-        White space at the end of its query, and RUNID: by these it is known among others.
     """
 
     url: str
-    marker: str = ""
 
 
 class Jobs:
@@ -65,6 +63,7 @@ class Jobs:
         self._transport = transport
         self._progress = progress
         self._base = f"{transport.service.url}/async"
+        self._doubtful: tuple[str, str] | None = None
 
     def submit(self, parameters: Mapping[str, Any], files: Callable[[], Any]) -> Job:
         """Make a job, which does not run yet.
@@ -91,27 +90,39 @@ class Jobs:
             nonlocal tries
             tries += 1
             if tries > 1:
+                self._doubtful = marker, runid
                 found = self._search(marker, runid)
                 if found:
                     logger.info("found the job of the submission that was cut: %s", found[0])
-                    return Job(found[0], marker)
-            with self._transport.send(
-                "POST", self._base, "the job", ok=(200, 201, 302, 303),
-                data=sent, files=files(), allow_redirects=False,
-            ) as response:  # fmt: skip
-                place = response.headers.get("Location")
-                if not place:
-                    body = response.content
-                    self._transport.refuse_page(
-                        body, response.headers.get("Content-Type", ""), self._base, "the job"
-                    )
-                    raise TransientError("it says not where the job is", tries=2)
-            return Job(self._own(urljoin(self._base, place)), marker)
+                    return Job(found[0])
+            return self._post(sent, files())
 
-        job = self._transport.call("sending the job", attempt, progress=self._progress)
-        if tries > 1:
-            self._delete_others(job, marker, runid)
+        interrupted = False
+        try:
+            job = self._transport.call("sending the job", attempt, progress=self._progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        if interrupted:
+            self._doubtful = marker, runid
+            self._delete_others(Job(""))
+            raise KeyboardInterrupt
+        self._delete_others(job)
         return job
+
+    def _post(self, sent: Mapping[str, Any], files: Any) -> Job:
+        with self._transport.send(
+            "POST", self._base, "the job", ok=(200, 201, 302, 303),
+            data=sent, files=files, allow_redirects=False,
+        ) as response:  # fmt: skip
+            place = response.headers.get("Location")
+            if not place:
+                kind = response.headers.get("Content-Type", "")
+                self._transport.refuse_page(response.content, kind, self._base, "the job")
+                said = error_words(response.content)
+                if said:
+                    raise QueryError(f"{self._transport.named} refuses the query: {said}")
+                raise TransientError("it says not where the job is", tries=2)
+        return Job(self._own(urljoin(self._base, place)))
 
     def named(self, url: str) -> Job:
         """A job by its address.
@@ -136,7 +147,11 @@ class Jobs:
         return f"{self._base}/{found[1]}"
 
     def _search(self, marker: str, runid: str) -> list[str]:
-        """Addresses of pending jobs of this very query, where the service lists jobs."""
+        """Addresses of pending jobs of this very query, where the service lists jobs.
+
+        They are known by their RUNID, or by the white space that ends their query: not every
+        service keeps the RUNID.
+        """
         from pyvo.io import uws
 
         found = []
@@ -151,20 +166,20 @@ class Jobs:
                     content = answer.content
                 if f"{marker}<".encode() in content or runid.encode() in content:
                     found.append(address)
-        except (JpassedError, ValueError, TypeError) as exc:
-            # Many services list no jobs to strangers.
+        except Exception as exc:
+            # Many services list no jobs to strangers, and whatever happens here: a job that was
+            # made and is not found never runs.
             logger.debug("the list of jobs cannot be read: %s", type(exc).__name__)
         return found
 
-    def _delete_others(self, job: Job, marker: str, runid: str) -> None:
-        try:
-            others = [url for url in self._search(marker, runid) if url != job.url]
-        except Exception as exc:  # whatever happens here, the job itself is well
-            logger.debug("no search for other jobs: %s", type(exc).__name__)
+    def _delete_others(self, job: Job) -> None:
+        """Delete what cut submissions may have left beside the job."""
+        if self._doubtful is None:
             return
-        for url in others:
-            logger.info("deleting the job that a cut submission left: %s", url)
-            self.delete(Job(url))
+        for url in self._search(*self._doubtful):
+            if url != job.url:
+                logger.info("deleting the job that a cut submission left: %s", url)
+                self._delete(Job(url))
 
     def look(self, job: Job) -> Any:
         """The job's present state (pyvo's JobSummary).
@@ -283,6 +298,11 @@ class Jobs:
 
     def delete(self, job: Job) -> bool:
         """Delete it; whether that worked. Never raises for a service that does not answer."""
+        done = self._delete(job)
+        self._delete_others(job)
+        return done
+
+    def _delete(self, job: Job) -> bool:
 
         def attempt() -> None:
             with self._transport.send(

@@ -24,29 +24,32 @@ def read_capabilities(transport: Transport) -> list[Any]:
     """pyvo's capabilities; an empty list where the service has none that can be read."""
     from pyvo.io import vosi
 
-    try:
-        return list(_page(transport, "capabilities", vosi.parse_capabilities))
-    except LoginError:
-        raise
-    except ServiceError as exc:
-        # No query hangs on them: without, the service's limits are found where they cut.
-        logger.info("%s says nothing of its capabilities: %s", transport.named, exc)
-        return []
+    # They are for everybody: some services refuse them to a login that is one for queries only.
+    for anonymous in (True, False):
+        try:
+            return list(_page(transport, "capabilities", vosi.parse_capabilities, anonymous))
+        except LoginError:
+            continue
+        except ServiceError as exc:
+            # No query hangs on them: without, the service's limits are found where they cut.
+            logger.info("%s says nothing of its capabilities: %s", transport.named, exc)
+            break
+    return []
 
 
 def read_tables(transport: Transport) -> dict[str, list[str]]:
     """Names of tables, each with the names of its columns."""
     from pyvo.io import vosi
 
-    found = _page(transport, "tables", vosi.parse_tables)
+    found = _page(transport, "tables", vosi.parse_tables, False)
     return {table.name: [column.name for column in table.columns] for table in found.iter_tables()}
 
 
-def _page(transport: Transport, name: str, parse: Callable[[Any], Any]) -> Any:
+def _page(transport: Transport, name: str, parse: Callable[[Any], Any], anonymous: bool) -> Any:
     url, what = f"{transport.service.url}/{name}", f"the page of {name}"
 
     def attempt() -> Any:
-        with transport.send("GET", url, what) as response:
+        with transport.send("GET", url, what, anonymous=anonymous) as response:
             content = response.content
             kind = response.headers.get("Content-Type", "")
         transport.refuse_page(content, kind, url, what)

@@ -96,6 +96,7 @@ class Transport:
         self.failures = 0
         self._credentials = credentials
         self._session, self._cookies = open_session(service.url, credentials)
+        self._nobody = open_session(service.url, None)[0]
 
     def call(
         self,
@@ -175,7 +176,14 @@ class Transport:
 
     @contextmanager
     def send(
-        self, method: str, url: str, what: str, *, ok: tuple[int, ...] = (200,), **given: Any
+        self,
+        method: str,
+        url: str,
+        what: str,
+        *,
+        ok: tuple[int, ...] = (200,),
+        anonymous: bool = False,
+        **given: Any,
     ) -> Iterator[Response]:
         """One request, streamed; its status is looked at, its body is not yet read.
 
@@ -186,6 +194,8 @@ class Transport:
             For messages.
         ok : tuple of int
             The status codes that are no error.
+        anonymous : bool
+            Whether to send no login, although there is one.
         given : dict
             To requests: data, files, params, allow_redirects.
 
@@ -195,8 +205,10 @@ class Transport:
             For a status that may pass.
         LoginError, QueryError, ServiceError
         """
-        self._log_in()
-        sender = getattr(self._session, method.lower())
+        if not anonymous:
+            self._log_in()
+        session: Any = self._nobody if anonymous else self._session
+        sender = getattr(session, method.lower())
         timeout = (min(self.timeout, 20.0), self.timeout)
         with sender(url, timeout=timeout, stream=True, **given) as response:
             logger.debug("%s %s: %d", method, url, response.status_code)
