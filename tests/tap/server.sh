@@ -2,6 +2,7 @@
 # A real TAP server (GAVO DaCHS on PostgreSQL 15 with pgSphere and q3c) on loopback, for the tests.
 #   server.sh start|stop|status|url|clean      idempotent; start brings up what is down
 #   server.sh kill-web|start-web               kill -9 the web server; start it again
+#   server.sh dachs ARGUMENTS                  DaCHS's own command, for this server
 # As root it installs what is missing with apt and runs everything as the system user "gavo"; as
 # anyone else the packages must be there, and it runs as that user. All that it writes lies under
 # JPASSED_TAP_ROOT; it has a database cluster of its own and leaves the distribution's alone.
@@ -205,5 +206,6 @@ case "${1:-}" in
     clean)  stop_all; rm -rf -- "$ROOT"; say "removed $ROOT" ;;
     kill-web)  pid=$(web_pid) && kill -9 "$pid" && say "killed the web server" ;;
     start-web) start_web; say "up at $URL/tap" ;;
-    *)      echo "usage: $0 start|stop|status|url|clean|kill-web|start-web" >&2; exit 2 ;;
+    dachs)  shift; as_user dachs "$@" ;;
+    *)      echo "usage: $0 start|stop|status|url|clean|kill-web|start-web|dachs" >&2; exit 2 ;;
 esac

@@ -63,11 +63,11 @@
     <column name="wave_vac" type="double precision" unit="Angstrom" ucd="em.wl"
       description="Vacuum wavelength at rest"/>
     <column name="line_z" type="real" ucd="src.redshift" description="Redshift of the line"/>
-    <column name="area" type="real" unit="10**-17erg.s**-1.cm**-2" ucd="phot.flux;spect.line"
+    <column name="line_flux" type="real" unit="10**-17erg.s**-1.cm**-2" ucd="phot.flux;spect.line"
       description="Flux"/>
-    <column name="area_err" type="real" unit="10**-17erg.s**-1.cm**-2"
+    <column name="line_flux_err" type="real" unit="10**-17erg.s**-1.cm**-2"
       ucd="stat.error;phot.flux;spect.line"
-      description="1-sigma error of area; not positive where there is no measurement"/>
+      description="1-sigma error of line_flux; not positive where there is no measurement"/>
     <column name="ew" type="real" unit="Angstrom" ucd="spect.line.eqWidth"
       description="Equivalent width, observed frame"/>
     <column name="ew_err" type="real" unit="Angstrom" ucd="stat.error;spect.line.eqWidth"
