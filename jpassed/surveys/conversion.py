@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BandColumn", "read_band"]
+__all__ = ["BandColumn", "flux_unit", "read_band"]
 
 # "Errors" of a magnitude that can only be a limiting magnitude.
 LIMIT_RANGE = (10.0, 40.0)
@@ -60,7 +60,7 @@ def read_band(match: Match, reader: TableReader) -> BandColumn:
     pivot, width = rule.passband or known_bands()[match.band]
     value = _element(reader.numbers(match.value)[0], match.element)
     sigma = _element(reader.numbers(match.error)[0], match.element)
-    unit = _flux_unit(match, reader)
+    unit = flux_unit(match, reader)
     magnitude = isinstance(unit, str) and unit == "abmag"
     sentinels = rule.sentinels.mag if magnitude else rule.sentinels.flux
     limits = _limits(match, value, sigma) if magnitude else np.zeros(value.shape, bool)
@@ -124,8 +124,19 @@ def _absolute_error(
     return sigma
 
 
-def _flux_unit(match: Match, reader: TableReader) -> Any:
-    """Unit of the value column: its own, else the one of the survey file."""
+def flux_unit(match: Match, reader: TableReader) -> Any:
+    """Unit of the value column: its own, else the one of the survey file.
+
+    Returns
+    -------
+    str or astropy.units.UnitBase
+        ``"abmag"`` for AB magnitudes.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is not one of a bandflux.
+    """
     from astropy import units as u
 
     rule = match.rule

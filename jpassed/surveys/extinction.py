@@ -72,7 +72,7 @@ def _from_patterns(
         if plain not in index:
             continue
         values, _ = reader.numbers(index.actual(plain))
-        if "{band}" in pattern and values.ndim == 1:
+        if values.ndim == 1 and ("{band}" in pattern or match.rule.exact):
             return values
         if values.ndim == 2 and values.shape[1] == n_bands:
             return values[:, match.index]

@@ -16,7 +16,7 @@ from jpassed.vocabulary import Kind, load_vocabulary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LabelColumn", "read_labels"]
+__all__ = ["LabelColumn", "error_column_of", "read_labels"]
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _read(table: Any, kind: Kind, text: str) -> LabelColumn:
     names = [str(name) for name in table.colnames]
     column, comma, error_column = (part.strip() for part in text.partition(","))
     column = _find(column, names)
-    found = _find(error_column, names) if comma and error_column else _error_of(column, names)
+    found = _find(error_column, names) if comma and error_column else error_column_of(column, names)
     value = _one_number(table, column)
     given = np.isfinite(value) & ~np.isin(value, SENTINELS)
     value, error_factor = _to_unit(value, column_unit(table[column]), kind, column)
@@ -165,7 +165,8 @@ def _find(name: str, names: list[str]) -> str:
     raise UnknownNameError("column", name, names)
 
 
-def _error_of(column: str, names: list[str]) -> str | None:
+def error_column_of(column: str, names: list[str]) -> str | None:
+    """The column of the errors of a label, by its name; None where there is none."""
     for pattern in ERROR_NAMES:
         wanted = pattern.format(x=column)
         if wanted in names:
