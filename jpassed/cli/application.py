@@ -19,6 +19,7 @@ COMMANDS = {
     "example": "jpassed.cli.command_example",
     "filters": "jpassed.cli.command_filters",
     "fetch": "jpassed.cli.command_fetch",
+    "identify": "jpassed.cli.command_identify",
     "jspectra": "jpassed.cli.command_jspectra",
     "models": "jpassed.cli.command_models",
     "query": "jpassed.cli.command_query",
