@@ -1,6 +1,7 @@
 """Surveys: which column of a table is which band, one YAML file a survey."""
 
 from jpassed.surveys.extinction import extinction_coefficient
+from jpassed.surveys.identification import Identification, identify
 from jpassed.surveys.labels import LabelColumn, read_labels
 from jpassed.surveys.photometry import Photometry
 from jpassed.surveys.survey import (
@@ -12,11 +13,13 @@ from jpassed.surveys.survey import (
 )
 
 __all__ = [
+    "Identification",
     "LabelColumn",
     "Photometry",
     "Survey",
     "detect_survey",
     "extinction_coefficient",
+    "identify",
     "list_surveys",
     "load_survey",
     "read_labels",

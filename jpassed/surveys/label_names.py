@@ -70,9 +70,7 @@ def suggest_labels(reader: TableReader, used: Collection[str]) -> tuple[LabelSug
             continue
         quantity = next((q for q, pattern in _patterns() if pattern.fullmatch(plain)), None)
         if quantity is not None and _possible(quantity, name, reader):
-            found.append(
-                LabelSuggestion(quantity, name, error_column_of(name, reader.names))
-            )
+            found.append(LabelSuggestion(quantity, name, error_column_of(name, reader.names)))
     return tuple(found)
 
 

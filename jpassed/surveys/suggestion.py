@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from jpassed.exceptions import UnrecognisedTableError
 from jpassed.surveys.matching import TableReader
 
-__all__ = ["suggest_map", "unrecognised"]
+__all__ = ["error_guess", "suggest_map", "unrecognised"]
 
 COLUMNS_SHOWN = 60
 BANDS_SHOWN = 12
@@ -56,6 +56,22 @@ def _error_of(name: str, lower: dict[str, str]) -> tuple[str, str] | None:
                 if hit:
                     return hit, kind
     return None
+
+
+def error_guess(name: str, names: Sequence[str]) -> tuple[str, str] | None:
+    """The column that by its name has the errors of another, and their kind; None if none has.
+
+    Parameters
+    ----------
+    name : str
+    names : sequence of str
+        All columns.
+
+    Returns
+    -------
+    (str, {"error", "ivar", "relative_error"}) or None
+    """
+    return _error_of(name, {column.lower(): column for column in names})
 
 
 def _guess_band(name: str, taken: set[str]) -> str:
