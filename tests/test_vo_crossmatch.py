@@ -11,7 +11,10 @@ from astropy.table import MaskedColumn, QTable
 import jpassed
 from jpassed.exceptions import InputError, ServiceError, TruncatedAnswerError, UnknownNameError
 from jpassed.vo.client import TapClient
+from jpassed.vo.dialects import list_dialects
+from jpassed.vo.matchable import own_matchable
 from jpassed.vo.matched_columns import MATCH_FLAGS
+from jpassed.vo.upload_match import match_query
 
 BIT = {name: bit for name, (bit, _) in MATCH_FLAGS.items()}
 POLE = "(SELECT field_id AS n, (field_id - 50001) * 2.0 AS ra, {dec} AS dec FROM galex.fields)"
@@ -300,3 +303,15 @@ def test_columns_are_not_overwritten_unless_asked(match, positions):
     np.testing.assert_array_equal(plain(again["nuvmag"]), plain(once["nuvmag"]))
     with pytest.raises(InputError, match="come out twice"):
         match(positions[:3], **OWN, columns=["match_flag"])
+
+
+def test_the_query_in_each_dialect():
+    target = own_matchable("here", "a.b", "ra", "dec", ["z"])
+    circle = "CONTAINS(POINT('ICRS', c.ra, c.dec), CIRCLE('ICRS', t.jp_ra, t.jp_dec, 0.0"
+    said = {name: match_query(target, {"z": "z"}, 1.0, name) for name in list_dialects()}
+    assert circle in said["adql"] and circle in said["cefca"]
+    assert "'t' = q3c_join(t.jp_ra, t.jp_dec, c.ra, c.dec, 0.0" in said["datalab"]
+    assert said["adql"].startswith(
+        "SELECT t.jp_row, c.ra AS jp_c_ra, c.dec AS jp_c_dec, c.z AS jp_c0 "
+        "FROM TAP_UPLOAD.jp_positions AS t JOIN a.b AS c ON "
+    )

@@ -23,12 +23,15 @@ class Dialect:
         Pattern of a condition with ``{ra}, {dec}, {ra0}, {dec0}, {radius}``.
     element : str or None
         Pattern of an array's element with ``{column}, {filters}, {band}``.
+    join : str or None
+        Pattern like `cone`, where the centre is a column as well; `cone` where it is None.
     description, reference : str
     """
 
     name: str
     cone: str
     element: str | None = None
+    join: str | None = None
     description: str = ""
     reference: str = ""
 
@@ -37,6 +40,12 @@ class Dialect:
         return self.cone.format(
             ra=ra, dec=dec, ra0=number(centre[0]), dec0=number(centre[1]), radius=number(radius)
         )
+
+    def neighbours(self, position: tuple[str, str], centre: tuple[str, str], radius: float) -> str:
+        """Condition that columns `position` lie within `radius` degrees of those of `centre`."""
+        pattern = self.cone if self.join is None else self.join
+        (ra, dec), (ra0, dec0) = position, centre
+        return pattern.format(ra=ra, dec=dec, ra0=ra0, dec0=dec0, radius=number(radius))
 
     def band(self, column: str, filters: str, band: str) -> str:
         """The element of an array column that belongs to a band.
@@ -58,7 +67,7 @@ class Dialect:
 def _dialects() -> dict[str, Dialect]:
     source = files("jpassed.vo") / "data" / "dialects.yaml"
     blocks = read_yaml(source.read_text(encoding="utf-8"), "dialects.yaml")
-    keys = ("cone", "element", "description", "reference")
+    keys = ("cone", "element", "join", "description", "reference")
     return {
         name: Dialect(name, **check_keys(block, keys, f"dialects.yaml, {name}"))
         for name, block in blocks.items()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpassed.exceptions import QueryError, ServiceError, TruncatedAnswerError
-from jpassed.vo.dialects import load_dialect, number, text
+from jpassed.vo.dialects import load_dialect, text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,12 +71,8 @@ def match_query(target: Matchable, columns: Mapping[str, str], radius: float, di
         Arcseconds.
     dialect : str
     """
-    near = load_dialect(dialect).cone.format(
-        ra=f"c.{target.ra}",
-        dec=f"c.{target.dec}",
-        ra0=f"t.{RA}",
-        dec0=f"t.{DEC}",
-        radius=number((radius + MARGIN) / 3600.0),
+    near = load_dialect(dialect).neighbours(
+        (f"c.{target.ra}", f"c.{target.dec}"), (f"t.{RA}", f"t.{DEC}"), (radius + MARGIN) / 3600.0
     )
     kept = "".join(f", c.{column} AS jp_c{k}" for k, column in enumerate(columns.values()))
     return (
