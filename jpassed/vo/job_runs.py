@@ -135,10 +135,10 @@ class JobRuns:
 
     def _finish(self, jobs: Jobs, job: Job, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
         """Start it, wait for it, fetch its result; delete it unless it may be of use later."""
-        interrupted = False
+        interrupted, failures = False, self._transport.failures
         try:
             jobs.start(job)
-            summary = jobs.wait(job)
+            summary = jobs.wait(job, failures)
 
             def attempt() -> tuple[QTable, bool]:
                 empty(stream)

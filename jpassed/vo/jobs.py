@@ -33,7 +33,7 @@ class JobGoneError(JpassedError):
 
 
 class JobLostError(JpassedError):
-    """A job that ended badly while the service was not to be reached: it may have restarted."""
+    """A job that ended badly after requests had failed: the service may have restarted."""
 
 
 @dataclass(frozen=True)
@@ -234,20 +234,27 @@ class Jobs:
 
         self._transport.call("starting the job", attempt, progress=self._progress)
 
-    def wait(self, job: Job) -> Any:
+    def wait(self, job: Job, failures: int) -> Any:
         """Until it has ended; its last state.
+
+        Parameters
+        ----------
+        job : Job
+        failures : int
+            Of requests so far when the job was taken up. If there are more when it ends in an
+            error, the error may come from there: a server that restarts fails its jobs, and so
+            does a start that arrives twice.
 
         Raises
         ------
         QueryError
             If it ended in an error, with the service's words.
         JobLostError
-            If it ended so and the service had been away meanwhile.
+            If it ended in an error and requests failed meanwhile.
         JobGoneError
         ServiceError
         """
         pause, began, seen = FIRST_PAUSE, time.monotonic(), ""
-        before = self._transport.failures
         while True:
             summary = self.look(job)
             phase = str(summary.phase or "UNKNOWN").upper()
@@ -270,10 +277,8 @@ class Jobs:
         message = getattr(getattr(summary, "errorsummary", None), "message", None)
         said = " ".join(str(getattr(message, "content", "") or "").split()) or "no reason given"
         named = self._transport.named
-        if self._transport.failures > before:
-            raise JobLostError(
-                f"{named}: the job ended as {phase} after the service was away: {said}"
-            )
+        if self._transport.failures > failures:
+            raise JobLostError(f"{named}: the job ended as {phase} after requests failed: {said}")
         if phase == "ERROR":
             raise QueryError(f"{named} refuses the query: {said}")
         limit = getattr(summary, "executionduration", None)
