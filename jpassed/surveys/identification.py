@@ -183,6 +183,7 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         problem = "the table has no rows"
     also = {name: what for m in found.matches for name, what in aux_columns(m, reader).items()}
     used = {m.value for m in found.matches} | {m.error for m in found.matches} | set(also)
+    labels = suggest_labels(reader, used)
     near = () if bands else near_misses(reader)
     return Identification(
         n_rows=len(table),
@@ -190,8 +191,8 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         surveys=tuple(dict.fromkeys(band.survey for band in bands)),
         bands=bands,
         also_used=also,
-        left_out=_left_out(found, reader, used),
-        labels=suggest_labels(reader, used),
+        left_out=_left_out(found, reader, used | {item.column for item in labels}),
+        labels=labels,
         near=near,
         messages=found.messages,
         problem=problem,
@@ -237,7 +238,7 @@ def _bands(
 def _spelled(read: Any, own: str, match: Match) -> str:
     if match.rule.zero_point is not None:
         return f"counts, zero point {match.rule.zero_point:g}"
-    if isinstance(read, str):
+    if isinstance(read, str) and read == "abmag":
         return "mag(AB)"
     return own or match.rule.unit or str(read)
 

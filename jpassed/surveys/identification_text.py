@@ -67,7 +67,7 @@ def _bands(bands: Sequence[IdentifiedBand]) -> list[str]:
 
 
 def _unit(band: IdentifiedBand) -> str:
-    return band.unit if band.stated or not band.unit else f"{band.unit} (not stated)"
+    return band.unit if band.stated or not band.unit else f"{band.unit}, assumed"
 
 
 def _error(band: IdentifiedBand) -> str:

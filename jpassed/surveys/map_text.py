@@ -131,7 +131,7 @@ def _unit(match: Match, reader: TableReader) -> tuple[bool, str]:
         found = flux_unit(match, reader)
     except InputError:
         return False, match.rule.unit or "uJy"
-    if isinstance(found, str):
+    if isinstance(found, str) and found == "abmag":
         return True, "" if match.element is None else "mag(AB)"
     own = reader.unit(match.value)
     if own is None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import re
 from dataclasses import dataclass
 
+from jpassed.exceptions import InputError
 from jpassed.surveys.matching import TableReader
 from jpassed.surveys.suggestion import error_guess
 
 __all__ = ["NearMiss", "near_misses"]
+
+logger = logging.getLogger(__name__)
 
 SHOWN = 12
 CLOSE = 0.85
@@ -41,7 +45,12 @@ def near_misses(reader: TableReader) -> tuple[NearMiss, ...]:
     for survey in map(load_survey, list_surveys()):
         if not survey.auto:
             continue
-        for name in survey.match(reader.table).without_error:
+        try:
+            without_error = survey.match(reader.table).without_error
+        except InputError as exc:  # two columns for one band: the table's problem says so
+            logger.debug("%s: %s", survey.name, exc)
+            continue
+        for name in without_error:
             found.setdefault(
                 name, f"looks like a bandflux of {survey.name}, but has no column of errors"
             )
