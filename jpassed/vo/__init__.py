@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from jpassed.vo.cache import CachedAnswer, clear_cache, list_cached
     from jpassed.vo.client import TapClient
     from jpassed.vo.login import Credentials
+    from jpassed.vo.ready_made import list_queries, load_query
     from jpassed.vo.service import Service
+    from jpassed.vo.services import list_services, load_service
 
 # One line each: name, and the module it comes from.
 _LAZY = {
@@ -25,6 +27,10 @@ _LAZY = {
     "WrappedQuery": "jpassed.vo.adql",
     "clear_cache": "jpassed.vo.cache",
     "list_cached": "jpassed.vo.cache",
+    "list_queries": "jpassed.vo.ready_made",
+    "list_services": "jpassed.vo.services",
+    "load_query": "jpassed.vo.ready_made",
+    "load_service": "jpassed.vo.services",
 }
 
 __all__ = [
@@ -36,6 +42,10 @@ __all__ = [
     "WrappedQuery",
     "clear_cache",
     "list_cached",
+    "list_queries",
+    "list_services",
+    "load_query",
+    "load_service",
 ]
 
 
