@@ -15,7 +15,9 @@ LINES = {
     "ew_nii": ["[N_II] 6583"],
     "ew_sii": ["[S_II] 6716", "[S_II] 6730"],
 }
-PHOTOMETRY = [f"{kind}_{band}" for kind in ("cmodelmag", "cmodelmagerr", "extinction") for band in "ugriz"]
+PHOTOMETRY = [
+    f"{kind}_{band}" for kind in ("cmodelmag", "cmodelmagerr", "extinction") for band in "ugriz"
+]
 
 ADDRESSES = {
     "table": "spectra.ssa", "key": "object_id", "columns": ["accref", "datalink", "ssa_targname"]
@@ -73,7 +75,7 @@ DESI: dict[str, Any] = {
 
 
 def write_plan(folder: Path, *archives: dict[str, Any], **settings: Any) -> Path:
-    """Write archive descriptions and a plan of them; entries may have ``_plan`` keys of the plan."""
+    """Write archive descriptions and a plan; ``_plan`` holds what the plan says of an archive."""
     entries = []
     for archive in archives:
         block = {k: v for k, v in archive.items() if k != "_plan"}

@@ -14,7 +14,7 @@ from archive_plans import DESI, LINES, SDSS, write_plan
 from spectrum_files import SpectrumFiles, spectrum_files  # noqa: F401
 from tap_server import TapServer
 
-from jpassed.archives import fetch, planned_queries, read_training_set
+from jpassed.archives import fetch, load_plan, planned_queries, read_training_set
 from jpassed.exceptions import FileError, QueryError, ServiceError
 from jpassed.io.catalogs import read_catalog
 from jpassed.jspectrum import jspectra, load_noise
@@ -304,3 +304,27 @@ def test_spectra_of_desi_share_their_files(services, tmp_path):
     assert len(np.unique(numbers(table["J0660"]))) == 12
     # Without a wider range nothing is left: a galaxy's redshift is 0 to 1.2.
     assert fetch(write_plan(tmp_path, DESI), tmp_path / "none").rows == 0
+
+
+def test_nothing_selected_is_an_empty_set_that_says_so(sdss, tmp_path):
+    sdss["_plan"] = {"where": "z > 99"}
+    summary = fetch(write_plan(tmp_path, sdss), tmp_path / "set")
+    assert summary.rows == 0
+    assert read_training_set(tmp_path / "set").shards() == []
+    sdss["_plan"]["union"] = True  # the catalogue of masses still has galaxies
+    summary = fetch(write_plan(tmp_path, sdss), tmp_path / "union")
+    assert (summary.rows, summary.with_spectrum) == (18, 0)
+    assert set(summary.labels) == {"logmstar", "logsfr"}
+
+
+def test_archives_are_joined_into_one_set(sdss, tmp_path):
+    plan = write_plan(
+        tmp_path, sdss, DESI, redshift=[0, 6], require_ebv=False, shard_rows=20, seed=4
+    )
+    summary = fetch(plan, tmp_path / "set", limit=10)
+    assert summary.rows == 20
+    table = rows_of(tmp_path / "set")
+    assert list(table["archive"]) == ["sdss-loopback"] * 10 + ["desi-loopback"] * 10
+    assert len(read_training_set(tmp_path / "set").shards()) == 2
+    only = fetch(load_plan(plan, limit=3), tmp_path / "only", limit=5)
+    assert only.rows == 6

@@ -1,4 +1,4 @@
-"""A run that is killed goes on where it was: nothing is fetched twice, and the result is the same."""
+"""A run that is killed goes on where it was, fetches nothing twice, and ends in the same files."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tap_server import TapServer
 from jpassed.archives import fetch, read_training_set
 from jpassed.archives.checksums import read_journal
 from jpassed.archives.spectrum_store import SpectrumStore
+from jpassed.exceptions import ServiceError
 
 pytestmark = pytest.mark.real_data
 WORKERS = 2
@@ -112,3 +113,23 @@ def test_a_spectrum_that_went_missing_is_fetched_again(plan, tmp_path, spectrum_
     before = json.loads((tmp_path / "set/manifest.json").read_text())
     assert fetch(plan, tmp_path / "set").fetched == 0
     assert json.loads((tmp_path / "set/manifest.json").read_text()) == before
+
+
+def test_pages_of_a_table_that_changed_meanwhile(plan, tmp_path):
+    folder = tmp_path / "set"
+    fetch(plan, folder)
+    lines = folder / "queries/sdss-loopback/lines"
+    pages = sorted(lines.glob("page-*.parquet"))
+    assert len(pages) == 6
+    # A run that was killed after the second page goes on with the third...
+    (lines / "query.json").unlink()
+    before = [path.read_bytes() for path in pages]
+    for path in pages[2:]:
+        path.unlink()
+    fetch(plan, folder)
+    assert [path.read_bytes() for path in pages] == before
+    # ... and sees that a page is lacking, as if rows had come into the table.
+    (lines / "query.json").unlink()
+    pages[0].unlink()
+    with pytest.raises(ServiceError, match="now the service counts 527: the table has changed"):
+        fetch(plan, folder)

@@ -118,8 +118,7 @@ def test_a_spectrum_in_the_light_of_its_fibre_gets_no_total_fluxes(tmp_path):
 def test_noise_is_the_surveys_on_top_of_the_spectrums(tmp_path):
     count = 400
     paths = {
-        str(n): write_spectrum(tmp_path / f"{n}.fits", 3.0, sigma=1.0, seed=n)
-        for n in range(count)
+        str(n): write_spectrum(tmp_path / f"{n}.fits", 3.0, sigma=1.0, seed=n) for n in range(count)
     }
     # Faint, so that the scatter of the zero points, which no error holds, hardly counts; the noise
     # of the spectrum and that of the survey are alike.

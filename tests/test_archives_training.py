@@ -24,8 +24,8 @@ from jpassed.archives.manifest import is_training_set
 from jpassed.cli import main
 from jpassed.exceptions import FileError, InputError
 from jpassed.io.catalogs import read_catalog, write_catalog
-from jpassed.training.config import TableConfig, TrainingConfig
 from jpassed.nn.checkpoint import read_model
+from jpassed.training.config import TableConfig, TrainingConfig
 from jpassed.training.setup import prepare
 from jpassed.training.shards import ShardedSource
 from jpassed.vocabulary import load_vocabulary
@@ -62,9 +62,7 @@ def numbered(count: int, first: int = 0) -> Table:
 
 
 def source(path: Path, **settings: Any) -> ShardedSource:
-    return ShardedSource(
-        TableConfig(str(path), **settings), BANDS, NAMES, torch.device("cpu")
-    )
+    return ShardedSource(TableConfig(str(path), **settings), BANDS, NAMES, torch.device("cpu"))
 
 
 def test_values_errors_and_masks_of_every_row(tmp_path):
@@ -177,7 +175,7 @@ def test_a_training_set_trains_next_to_the_simulator(
             (np.float32(v), np.float32(e))
             for shard in shards
             for v, e in zip(
-                plain(shard[f"label_{quantity}"]), plain(shard[f"label_{quantity}_err"]), strict=True
+                *(plain(shard[f"label_{quantity}{end}"]) for end in ("", "_err")), strict=True
             )
             if np.isfinite(v)
         }

@@ -207,6 +207,8 @@ def _plain(column: Any) -> Any:
 
 def _keys(columns: dict[str, Any], key: str) -> list[str]:
     values = columns[key]
+    if not len(values):
+        return []
     if np.ma.is_masked(values):
         raise InputError(f"column {key!r} joins the tables, but is empty in some rows")
     if values.dtype.kind == "f":

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def load_plan(
         If it makes no sense.
     """
     if isinstance(plan, FetchPlan):
-        return plan
+        return plan if limit is None else replace(plan, choices=_limited(plan.choices, limit))
     folder = Path()
     if isinstance(plan, Mapping):
         content, where = plan, "plan"
@@ -137,6 +137,12 @@ def load_plan(
         where = os.fspath(plan)
         content, folder = _content(where)
     return _parse(content, where, folder, limit)
+
+
+def _limited(choices: tuple[Choice, ...], limit: int) -> tuple[Choice, ...]:
+    return tuple(
+        replace(c, limit=limit if c.limit is None else min(c.limit, limit)) for c in choices
+    )
 
 
 def _content(where: str) -> tuple[Any, Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpassed.archives.description import Archive, SourceTable
-from jpassed.exceptions import FileError, QueryError
+from jpassed.exceptions import FileError, QueryError, ServiceError
 from jpassed.io.atomic import atomic_output
 
 if TYPE_CHECKING:
@@ -164,14 +164,23 @@ def fetch_table(
                 part = _named(content, table.wanted)
                 if limit is not None:
                     part = part[: limit - found]
+                record["date"] = str(content.meta.get("jp_query_date", ""))
+                if not len(part):
+                    continue
                 _write(part, folder / f"page-{len(pages):05d}.parquet")
                 pages.append(folder / f"page-{len(pages):05d}.parquet")
                 found += len(part)
-                record["date"] = str(content.meta.get("jp_query_date", ""))
                 if progress:
                     progress(f"{archive.name}.{table.name}: {found} rows")
                 if limit is not None and found >= limit:
                     break
+        # Of pages that began in the middle the client does not check the sum.
+        if after is not None and limit is None and (counted := client.count(query)) != found:
+            raise ServiceError(
+                f"{archive.name}, table {table.name!r}: {found} rows came in two or more runs, but "
+                f"now the service counts {counted}: the table has changed. Delete {folder} and "
+                "run the same command again"
+            )
     except QueryError as exc:
         advice = "" if table is archive.objects else f", or leave it out: without: [{table.name}]"
         raise QueryError(

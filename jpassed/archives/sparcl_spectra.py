@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def open_client(url: str) -> Any:
         If SPARCL cannot be reached.
     """
     try:
-        from sparcl.client import SparclClient
+        client = import_module("sparcl.client").SparclClient
     except ImportError as exc:
         raise MissingDependencyError(
             'Spectra from SPARCL need sparclclient: python -m pip install "sparclclient==1.2.2" '
@@ -48,7 +49,7 @@ def open_client(url: str) -> Any:
             "spectra in the plan (spectra: ...)"
         ) from exc
     try:
-        return SparclClient(**({"url": url} if url else {}))
+        return client(**({"url": url} if url else {}))
     except Exception as exc:  # its own classes, requests' and plain Exception
         raise _unreachable(exc) from exc
 
