@@ -180,8 +180,8 @@ class Asking:
             return
         raise TruncatedAnswerError(
             f"{self.transport.named} gave only the first {len(table)} rows, its own limit. Ask "
-            "for less, read it in pages (pages(..., keys=...)), or say with maxrec that the first "
-            f"{len(table)} rows will do"
+            "for less, read it in pages (page_by=, --page-by), or say that the first "
+            f"{len(table)} rows will do (maxrec=, --maxrec)"
         )
 
     def _ask_async(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
