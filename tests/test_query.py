@@ -271,6 +271,36 @@ def test_other_work_on_the_same_file_is_refused(tmp_path):
         save({"model": "b"}, None)
 
 
+def test_faults_on_the_way_change_nothing(tmp_path, fault_proxy):
+    fault_proxy.unavailable(retry_after=0, match="POST /tap/sync")
+    fault_proxy.cut(after=3000, match="POST /tap/sync", times=2)
+    fault_proxy.reset(after=2000, match="POST /tap/sync")
+    question = plan_query(
+        fault_proxy.url, f"{BULK}{FIRST + 100}", page_by="object_id", page_rows=30, cache=False
+    )
+    assert save_answer(question, tmp_path / "out.vot") == 100
+    # The count and its fault, the pages and theirs: the count's answer is too short to be cut.
+    assert fault_proxy.count("POST /tap/sync") == 1 + 1 + 4 + 2
+    assert list(read_catalog(tmp_path / "out.vot")["object_id"]) == list(range(FIRST, FIRST + 100))
+
+
+def test_an_interrupt_keeps_what_is_done(tmp_path, caplog):
+    target = tmp_path / "out.fits"
+    question = plan_query("loopback", f"{BULK}{FIRST + 100}", page_by="object_id", page_rows=30)
+
+    def interrupt(text):
+        if text == "58 rows":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save_answer(question, target, progress=interrupt)
+    assert "interrupted: the same command goes on behind 58 rows" in caplog.text
+    said = []
+    assert save_answer(question, target, progress=said.append) == 100
+    assert said[0] == f"going on behind 58 rows of {pieces_folder(target)}"
+    assert said[-1] == f"100 rows: writing {target}"
+
+
 def test_a_killed_command_goes_on_where_it_was(tmp_path, fault_proxy):
     asked = [f"{BULK}{FIRST + 300}", "--page-by", "object_id", "--page-rows", "50", "--no-cache"]
     words = ["query", fault_proxy.url, *asked, "--annotate", "--outputs", "z", "-o"]

@@ -68,7 +68,7 @@ class Question:
             See `query`.
         """
         if self.resume:
-            return self.client.resume(self.resume)
+            return self.client.resume(self.resume, maxrec=self.maxrec, progress=progress)
         if self.keys:
             return self._stacked(progress)
         return self.client.run(
