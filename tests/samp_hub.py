@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
+import re
 import signal
 import subprocess
 import sys
+import time
+import xmlrpc.client
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from jpassed.io.catalogs import read_catalog
 from jpassed.samp.connection import samp_library
+
+_tags = itertools.count()
 
 LONG = 120.0
 """Seconds after which something that should come is taken as lost."""
@@ -71,6 +77,47 @@ class HubProcess:
         self._process.communicate()
 
 
+JSAMP = Path("/usr/share/java/jsamp.jar")
+"""The hub of TOPCAT, STILTS and Aladin; it comes with STILTS."""
+
+
+class JsampHub:
+    """The hub that most users have."""
+
+    def __init__(self, lock: Path) -> None:
+        self._process = subprocess.Popen(
+            ["java", "-Djava.awt.headless=true", "-jar", str(JSAMP)]
+            + ["hub", "-mode", "no-gui", "-profiles", "std"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        last = time.monotonic() + LONG
+        while not self._answers(lock):
+            assert self._process.poll() is None, "the hub has ended"
+            assert time.monotonic() < last, "the hub did not come"
+            time.sleep(0.02)
+
+    def _answers(self, lock: Path) -> bool:
+        if not lock.is_file():
+            return False
+        found = re.search(r"samp\.hub\.xmlrpc\.url=(\S+)\n", lock.read_text())
+        if found is None or "samp.profile.version=1" not in lock.read_text():
+            return False
+        try:
+            xmlrpc.client.ServerProxy(found[1].replace("\\", "")).samp.hub.ping()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
 class Viewer:
     """A program that shows tables: takes them, answers, and sends some.
 
@@ -96,7 +143,6 @@ class Viewer:
         self.refuses = ""
         self.known: set[str] = set()
         self.loaded: queue.Queue[tuple[dict[str, Any], Any]] = queue.Queue()
-        self.replies: queue.Queue[tuple[str, dict[str, Any]]] = queue.Queue()
         self.progress: queue.Queue[dict[str, Any]] = queue.Queue()
         for form in formats:
             self.client.bind_receive_call(f"table.load.{form}", self._load)
@@ -135,8 +181,23 @@ class Viewer:
         named = {key.replace("_", "-"): value for key, value in params.items()}
         if isinstance(named.get("table-id"), str):
             self.known.add(named["table-id"])
-        message = {"samp.mtype": mtype, "samp.params": named}
-        return self.client.call_and_wait(self.jpassed(), message, str(int(LONG)))
+        return self.call(self.jpassed(), mtype, named)
+
+    def call(self, receiver: str, mtype: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Call a client and wait for its reply.
+
+        Not by the hub's callAndWait: pyvo's loses replies that come at once (it notes that it
+        waits after it has sent the message).
+        """
+        tag = f"tag{next(_tags)}"
+        answer: queue.Queue[dict[str, Any]] = queue.Queue()
+
+        def heard(private_key, responder, tag, response) -> None:
+            answer.put(response)
+
+        self.client.bind_receive_response(tag, heard)
+        self.client.call(receiver, tag, {"samp.mtype": mtype, "samp.params": params})
+        return answer.get(timeout=LONG)
 
     def send(self, path: Path, **params: Any) -> dict[str, Any]:
         """Send a table file and wait for the reply."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import numpy as np
 import pytest
 from annotation_tables import make_table, numbers, small_model
-from samp_hub import LONG, Hub, HubProcess, Viewer, path_of
+from samp_hub import JSAMP, LONG, Hub, HubProcess, JsampHub, Viewer, path_of
 
 from jpassed.exceptions import FileError, ServiceError
 from jpassed.io.catalogs import read_catalog, write_catalog
@@ -174,6 +176,31 @@ def test_a_hub_that_goes_while_a_table_is_in_work(lock, tmp_path):
     lines.wait_for("the SAMP hub has gone")
     service.stop()
     disconnect(viewer.client)
+
+
+@pytest.mark.skipif(
+    not JSAMP.exists() and os.environ.get("CI", "").lower() != "true",
+    reason="JSAMP is not installed (it comes with Debian's stilts)",
+)
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_the_hub_of_topcat(lock, catalogue, end):
+    service, lines = make_service(on_selection=True)
+    hub = JsampHub(lock)
+    service.start()
+    viewer = Viewer()
+    assert viewer.send(catalogue, table_id="t1")["samp.status"] == "samp.ok"
+    reply = viewer.ask("table.select.rowList", table_id="t1", row_list=["4"])
+    assert reply["samp.status"] == "samp.ok"
+    about, table = viewer.next()
+    assert about["table-id"] == "t1"
+    assert list(np.isfinite(numbers(table["jp_z"]))) == [False] * 4 + [True, False]
+    wrong = viewer.ask("table.load.fits", url="http://192.0.2.1/x.fits")
+    assert "lies on another machine" in wrong["samp.error"]["samp.errortxt"]
+    viewer.close()
+    getattr(hub, end)()
+    lines.wait_for("the SAMP hub has gone")
+    service._thread.join()
+    service.stop()
 
 
 def test_leaving_a_hub_that_is_gone_is_no_error(lock):

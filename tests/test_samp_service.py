@@ -407,8 +407,7 @@ def test_another_jpassed_is_not_annotated(hub, serve, catalogue):
         for c in viewer.client.get_registered_clients()
         if viewer.client.get_metadata(c).get("samp.name") == "jpassed"
     )
-    message = {"samp.mtype": "table.load.votable", "samp.params": {"url": catalogue.as_uri()}}
-    reply = viewer.client.call_and_wait(first, message, str(int(LONG)))
+    reply = viewer.call(first, "table.load.votable", {"url": catalogue.as_uri()})
     assert "comes from jpassed itself" in reply["samp.error"]["samp.errortxt"]
     viewer.close()
 
@@ -447,6 +446,32 @@ def test_a_table_in_work_is_given_up_when_the_service_ends(viewer, serve, tmp_pa
         assert response["samp.status"] == "samp.error"
         assert "leaving the hub" in response["samp.error"]["samp.errortxt"]
     assert viewer.loaded.empty()
+
+
+def test_too_many_messages_are_refused_one_by_one(viewer, serve, tmp_path, monkeypatch):
+    monkeypatch.setattr("jpassed.samp.service.LONGEST_QUEUE", 1)
+    serve({"batch_size": 1})
+    viewer.listen_to_progress()
+    path = tmp_path / "long.fits"
+    write_catalog(make_table(300), path)
+    replies = {}
+    refused = threading.Event()
+
+    def heard(private_key, responder, tag, response):
+        replies[tag] = response["samp.status"]
+        if replies[tag] == "samp.error":
+            replies["reason"] = response["samp.error"]["samp.errortxt"]
+            refused.set()
+
+    viewer.client.bind_receive_response("one", heard)
+    viewer.client.ecall(viewer.jpassed(), "one", "table.load.fits", url=path.as_uri())
+    viewer.progress.get(timeout=LONG)  # it is in work, the queue is empty
+    for tag in ("two", "three"):
+        viewer.client.bind_receive_response(tag, heard)
+        viewer.client.ecall(viewer.jpassed(), tag, "table.load.fits", url=path.as_uri())
+    assert refused.wait(LONG)
+    assert replies["reason"] == "1 messages are waiting already; send it later"
+    assert [len(viewer.next()[1]) for _ in range(2)] == [300, 300]
 
 
 # --- parts ----------------------------------------------------------------------------------------

@@ -79,6 +79,7 @@ def connect(description: str) -> SAMPIntegratedClient:
         "samp.description.text": description,
         "author.name": "The jpassed developers",
         "jpassed.version": jpassed.__version__,
+        **_home_page(),
     }
     client = samp.SAMPIntegratedClient(metadata=metadata, addr="127.0.0.1")
     # The library would otherwise ask a page of the Internet whether there is one.
@@ -98,6 +99,19 @@ def connect(description: str) -> SAMPIntegratedClient:
                 f"{NO_HUB}. What was found there cannot be spoken to: {type(exc).__name__}: {exc}"
             ) from exc
     return client
+
+
+def _home_page() -> dict[str, str]:
+    """Where the documentation is, as the installed package says; nothing where it does not."""
+    from importlib import metadata
+
+    try:
+        listed = metadata.metadata("jpassed").get_all("Project-URL") or []
+    except metadata.PackageNotFoundError:
+        return {}
+    pages = dict(entry.split(", ", 1) for entry in listed if ", " in entry)
+    page = next((pages[k] for k in ("Documentation", "Homepage", "Source") if k in pages), "")
+    return {"samp.documentation.url": page} if page else {}
 
 
 def disconnect(client: SAMPIntegratedClient) -> None:

@@ -134,6 +134,8 @@ class AnnotationService:
     def start(self) -> None:
         """Run in a thread of its own; returns when the service is on the hub.
 
+        With `wait` it returns at once, whether or not there is a hub.
+
         Raises
         ------
         JpassedError
@@ -147,11 +149,13 @@ class AnnotationService:
             except BaseException as exc:
                 # It is raised again below where it kept the service from starting.
                 trouble.append(exc)
-                logger.error("the SAMP service has ended: %s", exc)
+                if self._ready.is_set():
+                    logger.error("the SAMP service has ended: %s", exc)
             finally:
                 self._ready.set()
 
         self._ready.clear()
+        self._stop.clear()
         self._thread = threading.Thread(target=work, name="jpassed-samp", daemon=True)
         self._thread.start()
         if not self._wait:
