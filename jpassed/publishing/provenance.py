@@ -1,0 +1,88 @@
+"""Who made the predictions, with what and when: from the table's meta to parameters of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Parameter", "provenance"]
+
+# Keys that jpassed writes, and what they say.
+_SAID = {
+    "jp_model": ("Model", "meta.id;meta.modelled"),
+    "jp_model_version": ("Version of the model", "meta.version"),
+    "jp_weights": ("Digest of the model's weights", "meta.checksum"),
+    "jp_version": ("Version of jpassed that made the predictions", "meta.version;meta.software"),
+    "jp_date": ("Date of the predictions", "time.processing"),
+    "jp_survey": ("Survey whose columns were read", "meta.id"),
+    "jp_context": ("Labels that the model was given", "meta.note"),
+    "jp_service": ("Service that the objects were queried from", "meta.ref.url"),
+    "jp_query": ("Query for the objects", "meta.note"),
+    "jp_query_date": ("Date of the query", "time"),
+}
+_EDGES = "_pdf_edges"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a published table.
+
+    Attributes
+    ----------
+    name, type, ucd, description : str
+    text : str
+        Its value, as a descriptor has it.
+    shown : str
+        Its value for readers; empty where it is too long to show.
+    """
+
+    name: str
+    type: str
+    text: str
+    description: str
+    ucd: str = ""
+    shown: str = ""
+
+
+def provenance(meta: Mapping[str, Any]) -> tuple[Parameter, ...]:
+    """Parameters for all of a table's meta that jpassed wrote.
+
+    Parameters
+    ----------
+    meta : mapping
+        ``table.meta`` of an annotated table.
+
+    Returns
+    -------
+    tuple of Parameter
+        Empty for a table that jpassed did not annotate.
+    """
+    found = []
+    for key, value in meta.items():
+        name = str(key)
+        if not name.lower().startswith("jp_") or value is None or value == "":
+            continue
+        said, ucd = _SAID.get(name.lower(), (name, "meta.note"))
+        if name.lower().endswith(_EDGES):
+            column = name[: -len("_edges")]
+            said, ucd = f"Edges of the bins of {column}", "meta.note"
+        found.append(_parameter(name, value, said, ucd))
+    return tuple(found)
+
+
+def _parameter(name: str, value: Any, said: str, ucd: str) -> Parameter:
+    if isinstance(value, list | tuple) and value and all(_is_number(v) for v in value):
+        text = " ".join(repr(float(v)) for v in value)
+        return Parameter(name, f"double precision[{len(value)}]", text, said, ucd)
+    if _is_number(value):
+        kind = "bigint" if isinstance(value, int) else "double precision"
+        return Parameter(name, kind, repr(value), said, ucd, repr(value))
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = " ".join(text.split())
+    return Parameter(name, "text", text, said, ucd, text)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
