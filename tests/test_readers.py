@@ -54,7 +54,7 @@ def odd_table() -> QTable:
     out["array"] = np.arange(n * 3, dtype="f4").reshape(n, 3) / 7
     out["null_array"] = MaskedColumn(np.arange(n * 2.0).reshape(n, 2), mask=[[0, 1]] + [[0, 0]] * 5)
     out["whole_array"] = np.arange(n * 2, dtype="i2").reshape(n, 2)
-    out["array"].info.description = f"{string.ascii_letters} & <words> in Å " * 8
+    out["array"].info.description = (f"{string.ascii_letters} & <words> in Å " * 8).strip()
     out["array"].info.meta = {"ucd": "phot.flux.density;em.opt"}
     out["E(B-V)"] = np.linspace(0, 1, n) * u.mag
     out.meta["comments"] = ["a comment"]
