@@ -5,6 +5,7 @@ What is in the folder is done: after a crash the work goes on behind the last pi
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -12,6 +13,7 @@ import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -267,11 +269,17 @@ def _locked(folder: Path) -> BinaryIO | None:
 
 
 def _save(table: Any, after: tuple[Any, ...], target: BinaryIO) -> None:
+    from astropy.io.misc import yaml
     from astropy.table import meta as table_meta
 
-    header = "\n".join(table_meta.get_yaml_from_table(table))
-    note = json.dumps({"rows": len(table), "after": after})
-    arrays: dict[str, Any] = {"note": np.array(note), "header": np.array(header)}
+    # Apart from each other: the columns are the same in all pieces, and slow to parse.
+    texts = {
+        "note": json.dumps({"rows": len(table), "after": after}),
+        "meta": yaml.dump(dict(table.meta)),
+    }
+    table.meta = {}
+    texts["columns"] = "\n".join(table_meta.get_yaml_from_table(table))
+    arrays: dict[str, Any] = {key: np.array(text) for key, text in texts.items()}
     for k, name in enumerate(table.colnames):
         column = table[name]
         mask = getattr(column, "mask", None)
@@ -294,17 +302,24 @@ def _note(path: Path) -> dict[str, Any]:
         raise FileError(f"{path} is damaged ({one_line(exc)}); remove it and go on") from exc
 
 
-def _load(path: Path) -> Any:
-    from astropy.table import Column, MaskedColumn, Table
+@lru_cache(maxsize=4)
+def _columns(text: str) -> list[dict[str, Any]]:
+    """What is said of the columns: name, unit, description and so on of each."""
     from astropy.table import meta as table_meta
+
+    return list(table_meta.get_header_from_yaml(text.split("\n"))["datatype"])
+
+
+def _load(path: Path) -> Any:
+    from astropy.io.misc import yaml
+    from astropy.table import Column, MaskedColumn, Table
 
     try:
         with np.load(path, allow_pickle=False) as stored:
-            header = table_meta.get_header_from_yaml(str(stored["header"]).split("\n"))
-            table = Table(meta=header.get("meta", {}))
-            for k, item in enumerate(header["datatype"]):
+            table = Table(meta=yaml.load(str(stored["meta"])))
+            for k, item in enumerate(_columns(str(stored["columns"]))):
                 about = {key: item.get(key) for key in ("name", "unit", "description", "format")}
-                about["meta"] = item.get("meta", {})
+                about["meta"] = copy.deepcopy(item.get("meta", {}))
                 if f"unknown{k}" in stored:
                     values = np.full(len(stored[f"unknown{k}"]), None, dtype=object)
                     table.add_column(MaskedColumn(values, mask=True, **about))
