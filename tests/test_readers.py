@@ -6,6 +6,7 @@ import re
 import string
 
 import numpy as np
+import pyarrow.parquet as parquet
 import pytest
 from annotation_tables import BANDS, make_table, masked, small_model, write_small
 from astropy import units as u
@@ -123,10 +124,9 @@ def all_at_once(files, folder, ending: str, form: str, *steps: str):
     return target
 
 
-@pytest.fixture(scope="module")
-def values(files, tmp_path_factory):
-    """What STILTS read, as FITS that it wrote: (name, ending) to (records, columns)."""
-    path = all_at_once(files, tmp_path_factory.mktemp("values"), ".fits", "fits-basic")
+def values_by_stilts(files, folder):
+    """What STILTS read, as FITS that it wrote: key of `files` to (records, columns)."""
+    path = all_at_once(files, folder, ".fits", "fits-basic")
     with fits.open(path, memmap=False) as hdus:
         return {
             case: (hdu.data.view(np.ndarray).copy(), {c.name: c for c in hdu.columns})
@@ -134,12 +134,10 @@ def values(files, tmp_path_factory):
         }
 
 
-@pytest.fixture(scope="module")
-def words(files, tmp_path_factory):
-    """What STILTS says of each column: (name, ending) to a list of dictionaries."""
+def words_by_stilts(files, folder):
+    """What STILTS says of each column: key of `files` to a list of dictionaries."""
     # Without the COMMENT cards of FITS, which astropy does not read as a parameter of a VOTable.
     told = "clearparams *; meta name class shape units ucd description"
-    folder = tmp_path_factory.mktemp("words")
     path = all_at_once(files, folder, ".vot", "votable-tabledata", told)
     tables = [table.to_table() for table in votable.parse(str(path)).iter_tables()]
     return {
@@ -148,11 +146,25 @@ def words(files, tmp_path_factory):
     }
 
 
+@pytest.fixture(scope="module")
+def values(files, tmp_path_factory):
+    return values_by_stilts(files, tmp_path_factory.mktemp("values"))
+
+
+@pytest.fixture(scope="module")
+def words(files, tmp_path_factory):
+    return words_by_stilts(files, tmp_path_factory.mktemp("words"))
+
+
 @pytest.mark.parametrize("case", CASES, ids="".join)
 def test_names_units_ucds_and_words(case, tables, words):
-    table = plain_table(tables[case[0]])
-    assert [row["Name"] for row in words[case]] == table.colnames
-    for row in words[case]:
+    check_words(plain_table(tables[case[0]]), words[case])
+
+
+def check_words(table, rows) -> None:
+    """What STILTS says of the columns is what the table says."""
+    assert [row["Name"] for row in rows] == table.colnames
+    for row in rows:
         name = row["Name"]
         column = table[name]
         unit = str(column.unit or "")
@@ -177,8 +189,11 @@ def bits(numbers):
 
 @pytest.mark.parametrize("case", CASES, ids="".join)
 def test_values_to_the_last_bit(case, tables, values):
-    table = plain_table(tables[case[0]])
-    records, columns = values[case]
+    check_values(plain_table(tables[case[0]]), *values[case])
+
+
+def check_values(table, records, columns) -> None:
+    """What STILTS read and wrote as FITS is what the table holds."""
     assert len(records) == len(table)
     assert list(columns) == table.colnames
     for name in table.colnames:
@@ -209,3 +224,29 @@ def test_values_to_the_last_bit(case, tables, values):
 @pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in CASES))
 def test_votlint_has_nothing_to_say(name, files):
     assert stilts("votlint", str(files[name, ".vot"]), "ucd=true", "unit=true") == ""
+
+
+@pytest.mark.parametrize("name", dict.fromkeys(name for name, _ in CASES))
+def test_pyarrow_reads_parquet(name, files, tables, tmp_path):
+    table = plain_table(tables[name])
+    write_catalog(table, tmp_path / "table.parquet")
+    read = parquet.read_table(tmp_path / "table.parquet")
+    assert read.column_names == table.colnames
+    for column in table.itercols():
+        null = np.ma.getmaskarray(np.ma.asarray(column))
+        given = np.ma.getdata(column)
+        seen = read[column.name].combine_chunks()
+        if column.ndim > 1:
+            assert seen.type.list_size == column.shape[1], column.name
+            seen = seen.flatten()
+        np.testing.assert_array_equal(np.asarray(seen.is_null()), null.ravel(), column.name)
+        kept = seen.drop_null()
+        if given.dtype.kind == "U":
+            assert kept.to_pylist() == given[~null].tolist(), column.name
+            continue
+        values = kept.to_numpy(zero_copy_only=False)
+        assert values.dtype == given.dtype.newbyteorder("="), column.name
+        expected = np.array(given)[~null]
+        if given.dtype.kind == "f":
+            values, expected = bits(values.copy()), bits(expected)
+        np.testing.assert_array_equal(values, expected, err_msg=column.name)
