@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def page(n: int, k: int) -> QTable:
     """A page of n rows with all that changes between pages: widths, masks, nulls."""
     rng = np.random.default_rng(k)
     table = QTable({"id": np.arange(n) + 100 * k}, meta={"jp_date": f"day {k}", "made": "here"})
+    table.meta["nested"] = {"a": [1, 2], "b": 0.5}
     table["name"] = np.array(["x" * (1 + (i % (3 + k))) for i in range(n)])
     table["flux"] = rng.normal(size=(n, 3)).astype("f4") * u.uJy
     table["flux"].info.description = "Flux per band in Å"
@@ -126,7 +128,7 @@ def test_joined_tables_are_what_astropy_stacks():
         assert one.info.description == other.info.description
         np.testing.assert_array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other))
         np.testing.assert_array_equal(np.ma.getdata(one), np.ma.getdata(other))
-    assert joined.meta == {"jp_date": "day 2", "made": "here"}
+    assert joined.meta == {"jp_date": "day 2", "made": "here", "nested": {"a": [1, 2], "b": 0.5}}
 
 
 def test_texts_of_which_a_page_has_none():
@@ -201,6 +203,16 @@ def test_work_goes_on_behind_the_last_piece(tmp_path):
         assert not list(folder.glob(".*"))
     assert folder.is_dir()  # until it is removed
     assert read_catalog(output).meta["made"] == "there"
+
+
+def test_meta_of_other_kinds(tmp_path):
+    table = PAGES[0].copy()
+    table.meta = {"a": OrderedDict(b=1), "c": np.float32(0.5), "d": np.arange(2), "e": 1 * u.m}
+    with Pieces(tmp_path / "out.ecsv", {}) as pieces:
+        pieces.add(table, ())
+        (found,) = pieces.tables()
+    assert {k: found.meta[k] for k in "ace"} == {"a": {"b": 1}, "c": 0.5, "e": 1 * u.m}
+    assert list(found.meta["d"]) == [0, 1]
 
 
 def test_pieces_of_other_work_are_not_used(tmp_path):

@@ -269,16 +269,19 @@ def _locked(folder: Path) -> BinaryIO | None:
 
 
 def _save(table: Any, after: tuple[Any, ...], target: BinaryIO) -> None:
-    from astropy.io.misc import yaml
+    from astropy.table import Table
     from astropy.table import meta as table_meta
+
+    def described(part: Any) -> str:
+        return "\n".join(table_meta.get_yaml_from_table(part))
 
     # Apart from each other: the columns are the same in all pieces, and slow to parse.
     texts = {
         "note": json.dumps({"rows": len(table), "after": after}),
-        "meta": yaml.dump(dict(table.meta)),
+        "meta": described(Table(meta=table.meta)),
     }
     table.meta = {}
-    texts["columns"] = "\n".join(table_meta.get_yaml_from_table(table))
+    texts["columns"] = described(table)
     arrays: dict[str, Any] = {key: np.array(text) for key, text in texts.items()}
     for k, name in enumerate(table.colnames):
         column = table[name]
@@ -305,18 +308,21 @@ def _note(path: Path) -> dict[str, Any]:
 @lru_cache(maxsize=4)
 def _columns(text: str) -> list[dict[str, Any]]:
     """What is said of the columns: name, unit, description and so on of each."""
+    return list(_described(text)["datatype"])
+
+
+def _described(text: str) -> dict[str, Any]:
     from astropy.table import meta as table_meta
 
-    return list(table_meta.get_header_from_yaml(text.split("\n"))["datatype"])
+    return dict(table_meta.get_header_from_yaml(text.split("\n")))
 
 
 def _load(path: Path) -> Any:
-    from astropy.io.misc import yaml
     from astropy.table import Column, MaskedColumn, Table
 
     try:
         with np.load(path, allow_pickle=False) as stored:
-            table = Table(meta=yaml.load(str(stored["meta"])))
+            table = Table(meta=_described(str(stored["meta"])).get("meta", {}))
             for k, item in enumerate(_columns(str(stored["columns"]))):
                 about = {key: item.get(key) for key in ("name", "unit", "description", "format")}
                 about["meta"] = copy.deepcopy(item.get("meta", {}))
