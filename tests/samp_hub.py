@@ -105,7 +105,7 @@ class JsampHub:
             return False
         try:
             xmlrpc.client.ServerProxy(found[1].replace("\\", "")).samp.hub.ping()
-        except OSError:
+        except (OSError, xmlrpc.client.Error):  # "Hub is stopped": it is about to start
             return False
         return True
 
