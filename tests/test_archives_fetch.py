@@ -170,7 +170,9 @@ def test_the_manifest_tells_everything(sdss, tmp_path):
         "preset": "minijpas-v1", "digest": load_noise("minijpas-v1").digest, "seed": 7,
     }  # fmt: skip
     assert {q["table"] for q in manifest["queries"]} == {"objects", "photometry", "lines", "masses"}
-    assert all(q["rows"] > 0 and q["date"] and q["query"] for q in manifest["queries"])
+    assert all(
+        q["rows"] > 0 and q["date"] and q["url"].endswith("/tap") for q in manifest["queries"]
+    )
     assert manifest["spectra"]["sdss-loopback"]["files"] == 23
     assert len(manifest["spectra"]["sdss-loopback"]["sha256"]) == 23
     halpha = manifest["labels"]["ew_halpha"]
@@ -188,8 +190,9 @@ def test_the_manifest_tells_everything(sdss, tmp_path):
 
 
 def test_nothing_is_fetched_twice(sdss, tmp_path, spectrum_files):  # noqa: F811
+    sdss["_plan"] = {"limit": 8}
     plan = write_plan(tmp_path, sdss)
-    assert fetch(plan, tmp_path / "set").fetched == 23
+    assert fetch(plan, tmp_path / "set").fetched == 8
     assert fetch(plan, tmp_path / "set").fetched == 0
     assert set(spectrum_files.requests.values()) == {1}
     # Another plan is another set, but the spectra stay.
@@ -197,13 +200,20 @@ def test_nothing_is_fetched_twice(sdss, tmp_path, spectrum_files):  # noqa: F811
     with pytest.raises(FileError, match="another plan .seed differ"):
         fetch(other, tmp_path / "set")
     assert fetch(other, tmp_path / "set", overwrite=True).fetched == 0
-    assert spectrum_files.requests.total() == 23
+    assert spectrum_files.requests.total() == 8
 
 
 def test_downloads_are_few_at_a_time(sdss, tmp_path, spectrum_files):  # noqa: F811
     spectrum_files.pause = 0.05
-    fetch(write_plan(tmp_path, sdss), tmp_path / "set", workers=3)
+    told: list[tuple[int, int]] = []
+    fetch(
+        write_plan(tmp_path, sdss, shard_rows=5), tmp_path / "set", workers=3, limit=9,
+        progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
     assert spectrum_files.most_at_once == 3
+    assert told == sorted(told)
+    assert len(told) == 9 + 2  # every spectrum, and every shard
+    assert told[-1] == (9, 9)
 
 
 def test_a_limit_takes_the_first_objects(sdss, tmp_path, spectrum_files):  # noqa: F811
@@ -247,6 +257,7 @@ def test_faults_of_a_file_server(sdss, tmp_path, spectrum_files):  # noqa: F811
 def test_a_login_page_is_no_spectrum(sdss, tmp_path, spectrum_files):  # noqa: F811
     path = next(p for p in spectrum_files.files if p.startswith("/spec/0266-51602-0162"))
     spectrum_files.faults = {path: ["page"] * 9}
+    sdss["_plan"] = {"limit": 8}
     plan = write_plan(tmp_path, sdss)
     with pytest.raises(ServiceError, match="gives text/html and no FITS"):
         fetch(plan, tmp_path / "set")
@@ -255,17 +266,18 @@ def test_a_login_page_is_no_spectrum(sdss, tmp_path, spectrum_files):  # noqa: F
         read_training_set(tmp_path / "set")
     spectrum_files.faults = {}
     before = spectrum_files.requests.copy()
-    assert fetch(plan, tmp_path / "set").with_spectrum == 23
+    assert fetch(plan, tmp_path / "set").with_spectrum == 8
     again = [p for p, n in spectrum_files.requests.items() if p != path and n > before[p] > 0]
     assert len(again) <= 4  # at most those that were under way
 
 
 def test_a_query_that_is_refused_says_what_to_leave_out(sdss, tmp_path):
     sdss["tables"]["lines"]["each"]["value"] = "nonesuch"
+    sdss["_plan"] = {"limit": 3}
     with pytest.raises(QueryError, match=r"table 'lines'.*without: \[lines\]"):
         fetch(write_plan(tmp_path, sdss), tmp_path / "set")
-    sdss["_plan"] = {"without": ["lines"]}
-    assert fetch(write_plan(tmp_path, sdss), tmp_path / "set", overwrite=True).rows == 24
+    sdss["_plan"]["without"] = ["lines"]
+    assert fetch(write_plan(tmp_path, sdss), tmp_path / "set", overwrite=True).rows == 3
 
 
 def test_spectra_by_datalink_and_ssap(services, tmp_path, spectra_server):

@@ -98,7 +98,8 @@ def test_a_service_that_fails_on_the_way(
 
 
 def test_the_command(loopback, tmp_path):
-    plan = str(write_plan(tmp_path, deepcopy(SDSS)))
+    boss = {**deepcopy(SDSS), "_plan": {"where": "class = 'GALAXY' AND plate = 7102"}}
+    plan = str(write_plan(tmp_path, boss))
     folder = tmp_path / "set"
 
     def run(*words: str) -> Any:
@@ -106,13 +107,13 @@ def test_the_command(loopback, tmp_path):
 
     done = run("--dry-run")
     assert done.exit_code == 0, done.output
-    assert "sdss-loopback.objects at loopback: 23 rows" in done.output
+    assert "sdss-loopback.objects at loopback: 9 rows" in done.output
     assert "SELECT specobjid, ra, dec" in done.output
     assert not folder.exists()
     done = run("--workers", "2")
     assert done.exit_code == 0, done.output
-    assert f"{folder}: 24 objects, 23 with a spectrum (23 fetched now)" in done.output
-    assert "18  z\n" in done.output
+    assert f"{folder}: 9 objects, 9 with a spectrum (9 fetched now)" in done.output
+    assert "4  z\n" in done.output
     assert "left out:\n" in done.output
     assert "5  z: flagged in zwarning" in done.output
     assert "(0 fetched now)" in run().output

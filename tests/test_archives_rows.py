@@ -127,13 +127,13 @@ def test_noise_is_the_surveys_on_top_of_the_spectrums(tmp_path):
     noisy, _ = rows_of(objects, paths, noise="minijpas-v1", seed=3)
     model = load_noise("minijpas-v1")
     for band in ("J0400", "J0660", "rSDSS"):
-        own, error = clean[f"{band}_err"], noisy[f"{band}_err"]
+        own, error = (np.asarray(t[f"{band}_err"]) for t in (clean, noisy))
         assert np.all(error > own)
-        survey = np.sqrt(np.asarray(error) ** 2 - np.asarray(own) ** 2)
+        survey = np.sqrt(error**2 - own**2)
         b = model.bands.index(band)
         depth = 3631e6 * 10 ** (-0.4 * np.median(model.depth5[:, b])) / 5
         assert 0.8 < np.median(survey) / depth < 8  # the depth, in a larger aperture
-        truth = np.median(clean[band])
+        truth = np.median(np.asarray(clean[band]))
         pull = (np.asarray(noisy[band]) - truth) / error
         assert abs(np.mean(pull)) < 0.2
         assert 0.88 < np.std(pull) < 1.12

@@ -9,6 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,7 @@ def planned_queries(
         Gives a `TapClient` for the name of a service.
     """
     found = []
+    clients = cache(clients)
     for choice in load_plan(plan, limit=limit).choices:
         archive = choice.archive
         for table in archive.all_tables:
@@ -157,6 +159,7 @@ def fetch(
         If a service does not answer or refuses; another run goes on.
     """
     found = load_plan(plan, limit=limit)
+    clients = cache(clients)  # a service is asked only once what it can do
     folder = Path(output)
     _prepare(folder, found, overwrite)
     records: list[dict[str, Any]] = []
@@ -190,7 +193,9 @@ def fetch(
             name = f"shards/part-{len(shards):05d}.parquet"
             line = done.get(name)
             if line is None or not _same(folder / name, line):
-                line = _shard(folder, name, assembler, objects, rows, store)
+                line = _shard(
+                    folder, name, assembler, objects, rows, store, _counted(progress, count, total)
+                )
                 write_journal(journal, line)
             shards.append(line)
             count += len(rows)
@@ -270,6 +275,7 @@ def _shard(
     objects: Objects,
     rows: NDArray[np.int64],
     store: SpectrumStore,
+    progress: Callable[[int], None] | None,
 ) -> dict[str, Any]:
     """Fetch the spectra of some objects and write their shard; its line of the journal."""
     from jpassed.io.catalogs import write_catalog
@@ -284,7 +290,7 @@ def _shard(
             for n in rows
             if objects.has_spectrum[n]
         ]
-        failures = store.fetch(source, wanted, logger.info)
+        failures = store.fetch(source, wanted, progress)
         left_out.update(f"spectrum: {reason}" for reason in failures.values())
     paths = {
         key: path for key in (objects.key[n] for n in rows) if (path := store.path(key)) is not None
@@ -311,6 +317,11 @@ def _shard(
         "bands": {band: int((~table[band].mask).sum()) for band in bands},
         "left_out": dict(left_out),
     }
+
+
+def _counted(progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:
+    """Progress within a shard: its spectra are most of the work."""
+    return None if progress is None else lambda came: progress(before + came, total)
 
 
 def _same(path: Path, line: Mapping[str, Any]) -> bool:

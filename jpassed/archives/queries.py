@@ -133,8 +133,8 @@ def fetch_table(
     Returns
     -------
     dict
-        ``archive, table, service, query, date, rows``, and ``last``: the last key, where `limit`
-        cut the table.
+        ``archive, table, service, url, query, date, rows``, and ``last``: the last key, where
+        `limit` cut the table.
 
     Raises
     ------
@@ -165,6 +165,7 @@ def fetch_table(
                 if limit is not None:
                     part = part[: limit - found]
                 record["date"] = str(content.meta.get("jp_query_date", ""))
+                record["url"] = str(content.meta.get("jp_service", ""))
                 if not len(part):
                     continue
                 _write(part, folder / f"page-{len(pages):05d}.parquet")

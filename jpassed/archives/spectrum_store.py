@@ -94,7 +94,7 @@ class SpectrumStore:
         self,
         source: SpectrumSource,
         wanted: Iterable[Wanted],
-        progress: Callable[[str], None] | None = None,
+        progress: Callable[[int], None] | None = None,
     ) -> dict[str, str]:
         """Fetch the spectra that are not here yet.
 
@@ -103,6 +103,7 @@ class SpectrumStore:
         source : SpectrumSource
         wanted : iterable of Wanted
         progress : callable, optional
+            Called with the number of objects whose spectra came.
 
         Returns
         -------
@@ -138,6 +139,7 @@ class SpectrumStore:
                 raise url
             else:
                 addresses.setdefault(url, []).append(want.key)
+        came = 0
         for url, result in self._parallel(list(addresses), self._download):
             if isinstance(result, NoSpectrumError):
                 failures.update(dict.fromkeys(addresses[url], str(result)))
@@ -146,8 +148,9 @@ class SpectrumStore:
             else:
                 for key in addresses[url]:
                     self.record({"key": key, "url": url, **result, "date": _now()})
+                came += len(addresses[url])
                 if progress:
-                    progress(f"{self.folder.name}: {self.fetched} spectra fetched")
+                    progress(came)
         return failures
 
     def file_of(self, address: str) -> Path:
