@@ -50,7 +50,7 @@ def quantity_table(table: Any) -> Any:
             column = table[name]
             if isinstance(column, Column):
                 column = _unmasked(_regular(_native(column)))
-                unit = column.unit
+                unit = _read_unit(column)
                 if (
                     unit is not None
                     and column.dtype.kind in "iu"
@@ -61,6 +61,18 @@ def quantity_table(table: Any) -> Any:
                 column = _with_info(column.unmasked, column)
             out[name] = column
     return out
+
+
+def _read_unit(column: Any) -> Any:
+    """The unit of a column; VizieR's spelling (``mW/m2/nm``) is none of VOTable's, but clear."""
+    from astropy import units as u
+
+    if isinstance(column.unit, u.UnrecognizedUnit):
+        try:
+            column.unit = u.Unit(str(column.unit), format="generic")
+        except (ValueError, TypeError):
+            return column.unit
+    return column.unit
 
 
 def _with_info(new: Any, old: Any) -> Any:
