@@ -140,6 +140,10 @@ def test_texts_of_which_a_page_has_none():
     alone = join_tables([empty])
     assert alone["t"].dtype.kind == "U" and alone["t"].mask.all()
     numbers = QTable({"a": [1], "t": np.ones((1, 3))})
+    blank = QTable({"a": [1], "t": MaskedColumn([0], mask=True, dtype="f4")})
+    for pages in ([blank, numbers], [numbers, blank]):
+        joined = join_tables(pages)
+        assert joined["t"].shape == (2, 3) and joined["t"].mask.sum() == 3
     joined = join_tables([empty, numbers])
     assert joined["t"].shape == (3, 3) and joined["t"].mask.sum() == 6
 

@@ -99,11 +99,12 @@ class ColumnLayout:
         InputError
             If there is none.
         """
-        if self.unknown != other.unknown:
-            known = other if self.unknown else self
-            return replace(known, masked=True, missing=True, about=self.about)
         same_kind = (self.dtype.kind == "U") == (other.dtype.kind == "U")
-        if self.shape != other.shape or not same_kind:
+        if self.unknown != other.unknown or self.shape != other.shape or not same_kind:
+            # Of a page without a single value the service does not always say the type.
+            for blank, known in ((self, other), (other, self)):
+                if blank.masked and not blank.given:
+                    return replace(known, masked=True, missing=True, about=self.about)
             raise InputError(
                 f"column {name!r} changes from {_named(self)} to {_named(other)} between pages"
             )
@@ -134,8 +135,9 @@ class ColumnLayout:
     def cast(self, column: Any) -> tuple[Any, Any]:
         """Values and mask (None for a column without) of a plain column in this layout."""
         shape = (len(column), *self.shape)
-        if column.dtype.kind == "O":
-            return np.zeros(shape, self.dtype), np.ones(shape, bool)
+        same_kind = (column.dtype.kind == "U") == (self.dtype.kind == "U")
+        if column.dtype.kind == "O" or column.shape != shape or not same_kind:
+            return np.zeros(shape, self.dtype), np.ones(shape, bool)  # a page without a value
         mask = getattr(column, "mask", None)
         values = np.asarray(column.data if mask is None else column.data.data)
         if not self.masked:
