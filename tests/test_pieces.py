@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
+import weakref
 from collections import OrderedDict
 
 import numpy as np
@@ -182,6 +184,29 @@ def test_mixins_cannot_be_kept(tmp_path):
     with Pieces(tmp_path / "x.fits", {}) as pieces:
         with pytest.raises(InputError, match="column 't' is a Time"):
             pieces.add(QTable({"t": Time(["2020-01-01"])}), ())
+
+
+@pytest.mark.parametrize("kind", ["fits", "parquet"])
+def test_one_piece_is_in_memory_at_a_time(tmp_path, kind):
+    from jpassed.io.parquet_tables import write_parquet_pieces
+    from jpassed.io.streamed_fits import write_fits_pieces
+
+    write = {"fits": write_fits_pieces, "parquet": write_parquet_pieces}[kind]
+    layout = TableLayout.of(plain_table(PAGES[0]))
+    seen, most = [], 0
+
+    def pieces():
+        nonlocal most
+        for _ in range(5):
+            table = plain_table(PAGES[0])
+            seen.append(weakref.ref(table))
+            yield table
+            del table
+            gc.collect()
+            most = max(most, sum(ref() is not None for ref in seen))
+
+    write(pieces(), layout, {}, 25, tmp_path / "out")
+    assert len(seen) == 5 and most == 1
 
 
 # --- going on -----------------------------------------------------------------------------------

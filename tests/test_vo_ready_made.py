@@ -79,6 +79,29 @@ def test_datalab_gets_q3c():
     assert "WHERE o.zwarn = 0 AND " in text
 
 
+def test_the_columns_of_jplus_and_jpas_are_recognised():
+    from astropy.table import QTable
+
+    from jpassed.surveys import detect_survey, read_photometry
+
+    rng = np.random.default_rng(1)
+    asked = load_query("jplus").select("cefca", tile=1).columns
+    values = {
+        "mag_auto": rng.uniform(18, 21, (3, 12)),
+        "mag_err_auto": rng.uniform(0.01, 0.1, (3, 12)),
+        "flags": np.zeros((3, 12), "i2"),
+        "mask_flags": np.zeros((3, 12), "i2"),
+    }
+    answer = QTable({name: values.get(name, np.full(3, 0.02)) for name in asked})
+    assert detect_survey(answer).name == "jplus"
+    assert read_photometry(answer).observed.all()
+    asked = load_query("jpas").select("cefca", tile=1).columns
+    answer = QTable({c: np.full(3, 0.1 if "_err_" in c else 20.0) for c in asked})
+    found = read_photometry(answer)
+    assert len(found.bands) == 57 and found.observed.all()
+    assert set(found.bands) == {c[8:] for c in asked if c.startswith("mag_err_")}
+
+
 # --- parts of a survey --------------------------------------------------------------------------
 
 
