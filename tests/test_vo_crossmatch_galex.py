@@ -291,3 +291,23 @@ def test_the_command_refuses(tmp_path, minijpas):
         assert done.exit_code == code, done.output
         assert said in done.output
     assert not (tmp_path / "out.fits").exists()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "query", "label"),
+    [
+        ("sdss", "SELECT ra, dec, z FROM sdss_dr17.specobj", "sdss_class"),
+        ("desi", "SELECT mean_fiber_ra, mean_fiber_dec, z FROM desi_dr1.zpix", "desi_spectype"),
+    ],
+)
+def test_spectra_by_name(spectra_server, name, query, label):
+    table = TapClient(spectra_server.url, cache=False).run(query)
+    found = jpassed.crossmatch(table, name)
+    given = np.isfinite(plain(table[table.colnames[0]]))
+    separation = plain(found[f"{name}_separation"])
+    assert (separation[given] < 1e-6).all() and np.isnan(separation[~given]).all()
+    alone = plain(found[f"{name}_candidates"]) == 1
+    assert alone.sum() > 5
+    np.testing.assert_array_equal(plain(found[f"{name}_z"])[alone], plain(table["z"])[alone])
+    assert {"GALAXY", "QSO", "STAR"} & set(found[label])
