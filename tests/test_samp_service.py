@@ -1,84 +1,20 @@
-"""The SAMP service with a real hub and a second client: tables, selections, errors."""
+"""The SAMP service with a real hub and a second client: tables and selections."""
 
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
-from annotation_tables import make_table, numbers, small_model
-from astropy.table import QTable, Table
-from samp_hub import LONG, Hub, Viewer, path_of
+from annotation_tables import make_table, numbers
+from samp_fixtures import assert_same, catalogue, expected, given_rows, hub, serve, viewer
+from samp_hub import LONG, Viewer, path_of
 
-import jpassed
-from jpassed.exceptions import InputError, UnknownNameError
+from jpassed.exceptions import InputError
 from jpassed.io.catalogs import read_catalog, write_catalog
-from jpassed.samp import AnnotationService
 from jpassed.samp.known_tables import KnownTable, KnownTables, row_numbers
 
-OPTIONS = {"outputs": ["z", "flux:galex_nuv"], "context": None}
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("SAMP_HUB", f"std-lockurl:file://{tmp_path}/samp.lock")
-    running = Hub()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def viewer(hub):
-    running = Viewer()
-    yield running
-    running.close()
-
-
-@pytest.fixture
-def serve(hub):
-    """Start a service with the small model; returns it, with its lines in ``.said``."""
-    running = []
-
-    def start(options=None, **settings):
-        said = []
-        options = {"model": small_model(), **OPTIONS, **(options or {})}
-        service = AnnotationService(options, tell=said.append, **settings)
-        service.said = said
-        running.append(service)
-        service.start()
-        return service
-
-    yield start
-    for service in running:
-        service.stop()
-
-
-@pytest.fixture
-def catalogue(tmp_path) -> Path:
-    path = tmp_path / "galaxies.vot"
-    write_catalog(make_table(8), path)
-    return path
-
-
-def expected(path: Path) -> QTable:
-    return jpassed.annotate(read_catalog(path), model=small_model(), outputs=OPTIONS["outputs"])
-
-
-def assert_same(found: Table, wanted: Table, rows=slice(None), rtol: float = 0.0) -> None:
-    assert found.colnames == wanted.colnames
-    for name in wanted.colnames:
-        left, right = found[name], wanted[name]
-        np.testing.assert_allclose(numbers(left)[rows], numbers(right)[rows], rtol=rtol)
-        assert left.info.unit == right.info.unit
-        assert left.info.description == right.info.description
-        assert (left.info.meta or {}).get("ucd") == (right.info.meta or {}).get("ucd")
-
-
-def given_rows(column) -> list[int]:
-    """Rows in which a column has a value."""
-    return [int(k) for k in np.flatnonzero(np.isfinite(numbers(column)))]
+__all__ = ["catalogue", "hub", "serve", "viewer"]  # fixtures
 
 
 # --- what it says of itself -----------------------------------------------------------------------
@@ -293,185 +229,6 @@ def test_a_table_is_known_by_its_url_too(viewer, serve, catalogue):
     for where in ({"url": catalogue.as_uri()}, {"url": "file:/somewhere.vot"}):
         reply = viewer.ask("table.select.rowList", row_list=["3"], **where)
         assert reply["samp.status"] == "samp.ok", reply
-
-
-@pytest.mark.parametrize(
-    ("params", "said"),
-    [
-        ({"table_id": "other", "row_list": ["1"]}, "table-id 'other'. Send the table first"),
-        ({"row_list": ["1"]}, "needs the table-id or the url"),
-        ({"table_id": "t1"}, "expected a list of row numbers"),
-        ({"table_id": "t1", "row_list": "1"}, "expected a list of row numbers"),
-        ({"table_id": "t1", "row_list": []}, "no row is selected"),
-        ({"table_id": "t1", "row_list": ["1", "x"]}, "expected whole numbers"),
-        ({"table_id": "t1", "row_list": ["8"]}, "row 8 does not exist, the table has 8 rows"),
-        ({"table_id": "t1", "row_list": ["-1"]}, "row -1 does not exist"),
-        ({"table_id": ["t1"], "row_list": ["1"]}, "table-id should be text"),
-    ],
-)
-def test_selections_that_make_no_sense(viewer, serve, catalogue, params, said):
-    serve(on_selection=True)
-    viewer.send(catalogue, table_id="t1")
-    reply = viewer.ask("table.select.rowList", **params)
-    assert reply["samp.status"] == "samp.error"
-    assert said in reply["samp.error"]["samp.errortxt"]
-    assert (
-        viewer.ask("table.select.rowList", table_id="t1", row_list=["1"])["samp.status"]
-        == "samp.ok"
-    )
-
-
-# --- what makes no sense --------------------------------------------------------------------------
-
-
-def make_nonsense(folder: Path) -> dict[str, Path]:
-    (folder / "text.vot").write_text("once upon a time")
-    (folder / "page.vot").write_text("<html><body>Please log in</body></html>")
-    (folder / "cut.vot").write_bytes((folder / "galaxies.vot").read_bytes()[:-3000])
-    (folder / "empty.fits").write_bytes(b"")
-    write_catalog(Table({"ra": [1.0], "dec": [2.0]}), folder / "positions.fits")
-    write_catalog(
-        jpassed.annotate(make_table(2), model=small_model(), outputs=["z"]), folder / "done.vot"
-    )
-    Table({"J0660": np.zeros(0), "J0660_err": np.zeros(0)}).write(
-        folder / "norows.vot", format="votable"
-    )
-    (folder / "folder.vot").mkdir()
-    return {path.name: path for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("text.vot", "is not a VOTable"),
-        ("page.vot", "is not a VOTable"),
-        ("cut.vot", "is not a VOTable"),
-        ("empty.fits", "is empty"),
-        ("positions.fits", "no bandflux column"),
-        ("done.vot", "annotated before"),
-        ("norows.vot", "has no rows"),
-        ("folder.vot", "is not a file"),
-        ("nothing.vot", "no such file"),
-    ],
-)
-def test_a_table_that_makes_no_sense(viewer, serve, catalogue, name, said):
-    service = serve()
-    files = make_nonsense(catalogue.parent)
-    path = files.get(name, catalogue.parent / name)
-    reply = viewer.send(path)
-    assert reply["samp.status"] == "samp.error"
-    assert said in reply["samp.error"]["samp.errortxt"]
-    assert "received" not in reply["samp.error"]["samp.errortxt"]
-    assert service.said[-1].startswith("viewer: table.load.")
-    assert said in service.said[-1]
-    # It lives on.
-    assert viewer.send(catalogue)["samp.status"] == "samp.ok"
-    viewer.next()
-
-
-@pytest.mark.parametrize(
-    ("params", "said"),
-    [
-        ({}, "needs a url, and has none"),
-        ({"url": ""}, "needs a url, and has none"),
-        ({"url": ["a"]}, "url should be text"),
-        ({"url": "galaxies.vot"}, "expected file:, http: or https:"),
-        ({"url": "ftp://127.0.0.1/x.vot"}, "expected file:, http: or https:"),
-        ({"url": "file://elsewhere/x.vot"}, "a file of another machine"),
-    ],
-)
-def test_a_message_without_a_usable_url(viewer, serve, catalogue, params, said):
-    serve()
-    reply = viewer.ask("table.load.votable", **params)
-    assert said in reply["samp.error"]["samp.errortxt"]
-    assert viewer.send(catalogue)["samp.status"] == "samp.ok"
-
-
-def test_a_failed_notification_is_reported_to_who_listens(viewer, serve, tmp_path):
-    serve()
-    viewer.listen_to_progress()
-    viewer.client.enotify(
-        viewer.jpassed(), "table.load.votable", url=(tmp_path / "nothing.vot").as_uri()
-    )
-    heard = viewer.progress.get(timeout=LONG)
-    assert heard["txt"].startswith("jpassed: failed: ")
-    assert "no such file" in heard["txt"]
-
-
-def test_another_jpassed_is_not_annotated(hub, serve, catalogue):
-    """Two services that send each other what they made would never end."""
-    serve()
-    viewer = Viewer("jpassed")
-    first = next(
-        c
-        for c in viewer.client.get_registered_clients()
-        if viewer.client.get_metadata(c).get("samp.name") == "jpassed"
-    )
-    reply = viewer.call(first, "table.load.votable", {"url": catalogue.as_uri()})
-    assert "comes from jpassed itself" in reply["samp.error"]["samp.errortxt"]
-    viewer.close()
-
-
-def test_options_that_cannot_be_used(hub, serve):
-    with pytest.raises(UnknownNameError, match="redshift"):
-        serve({"outputs": ["redshift"]})
-    with pytest.raises(UnknownNameError, match="unknown model 'nothing'"):
-        serve({"model": "nothing"})
-
-
-# --- the end --------------------------------------------------------------------------------------
-
-
-def test_a_table_in_work_is_given_up_when_the_service_ends(viewer, serve, tmp_path):
-    service = serve({"batch_size": 1})
-    viewer.listen_to_progress()
-    path = tmp_path / "long.fits"
-    write_catalog(make_table(3000), path)
-    replies = []
-    done = threading.Event()
-
-    def heard(private_key, responder, tag, response):
-        replies.append((tag, response))
-        if len(replies) == 2:
-            done.set()
-
-    for tag in ("working", "waiting"):
-        viewer.client.bind_receive_response(tag, heard)
-        viewer.client.ecall(viewer.jpassed(), tag, "table.load.fits", url=path.as_uri())
-    assert viewer.progress.get(timeout=LONG)["percent"] == "0"
-    service.stop()
-    assert done.wait(LONG)
-    assert {tag for tag, _ in replies} == {"working", "waiting"}
-    for _, response in replies:
-        assert response["samp.status"] == "samp.error"
-        assert "leaving the hub" in response["samp.error"]["samp.errortxt"]
-    assert viewer.loaded.empty()
-
-
-def test_too_many_messages_are_refused_one_by_one(viewer, serve, tmp_path, monkeypatch):
-    monkeypatch.setattr("jpassed.samp.service.LONGEST_QUEUE", 1)
-    serve({"batch_size": 1})
-    viewer.listen_to_progress()
-    path = tmp_path / "long.fits"
-    write_catalog(make_table(300), path)
-    replies = {}
-    refused = threading.Event()
-
-    def heard(private_key, responder, tag, response):
-        replies[tag] = response["samp.status"]
-        if replies[tag] == "samp.error":
-            replies["reason"] = response["samp.error"]["samp.errortxt"]
-            refused.set()
-
-    viewer.client.bind_receive_response("one", heard)
-    viewer.client.ecall(viewer.jpassed(), "one", "table.load.fits", url=path.as_uri())
-    viewer.progress.get(timeout=LONG)  # it is in work, the queue is empty
-    for tag in ("two", "three"):
-        viewer.client.bind_receive_response(tag, heard)
-        viewer.client.ecall(viewer.jpassed(), tag, "table.load.fits", url=path.as_uri())
-    assert refused.wait(LONG)
-    assert replies["reason"] == "1 messages are waiting already; send it later"
-    assert [len(viewer.next()[1]) for _ in range(2)] == [300, 300]
 
 
 # --- parts ----------------------------------------------------------------------------------------
