@@ -183,6 +183,12 @@ def test_what_is_no_votable(body):
             ask(service)
 
 
+def test_xml_that_is_no_votable():
+    with serving(lambda _: Reply("<ExceptionReport>no</ExceptionReport>", "text/xml")) as service:
+        with pytest.raises(ServiceError, match="XML that is no VOTable: '<ExceptionReport>no"):
+            ask(service)
+
+
 @pytest.mark.parametrize("kind", ["text/xml", "application/octet-stream", "text/plain", ""])
 def test_a_votable_of_any_content_type_will_do(kind):
     with serving([Reply(votable(), kind)]) as service:
@@ -211,6 +217,40 @@ def test_a_place_without_a_service():
         with pytest.raises(ServiceError, match="HTTP 404.*Nothing here.*without /sync"):
             ask(service)
     assert len(service.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_service_that_has_moved(status, mode):
+    """requests would go on with a GET, without the query."""
+    place = f"https://new.example.org/tap/{mode}"
+    with serving(lambda _: Reply("", status=status, headers={"Location": place})) as service:
+        with pytest.raises(ServiceError, match="moved: use the URL https://new.example.org/tap$"):
+            ask(service, mode=mode)
+
+
+def test_a_result_elsewhere():
+    def answer(request):
+        if request.method == "POST":
+            return Reply("", status=303, headers={"Location": "/tap/sync/results/7"})
+        return Reply(votable())
+
+    with serving(answer) as service:
+        assert list(ask(service)["a"]) == [1]
+    assert service.asked("/sync/results/7")[0].method == "GET"
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_redirect_to_a_login_page(mode):
+    def answer(request):
+        if request.method == "POST":
+            return Reply("", status=302, headers={"Location": "/sso/login?next=/tap/sync"})
+        sso = "login" in request.path
+        return Reply("<html><title>SSO</title></html>" if sso else votable(), "text/html")
+
+    with serving(answer) as service:
+        with pytest.raises(LoginError, match="a web page titled 'SSO': it wants a login"):
+            ask(service, mode=mode)
 
 
 def silent(limit):
@@ -246,3 +286,25 @@ def test_a_limit_below_maxrec_is_an_error_too():
             ask(service, maxrec=5, mode="sync")
         table = ask(service, maxrec=1, mode="sync")
     assert len(table) == 1 and table.meta["jp_overflow"] is True
+
+
+def test_a_job_that_is_not_below_the_services_url():
+    """The service's word counts where the usual place is empty."""
+    job = '<job xmlns="http://www.ivoa.net/xml/UWS/v1.0"><jobId>7</jobId><phase>{}</phase></job>'
+    started = []
+
+    def answer(request):
+        if request.method == "POST" and request.path == "/tap/async":
+            return Reply("", status=303, headers={"Location": "/other/async/7"})
+        if not request.path.startswith("/other/async/7"):
+            return Reply("no such job", "text/plain", 404)
+        if request.path.endswith("/phase"):
+            started.append(request.form)
+        if request.path.endswith("/results/result"):
+            return Reply(votable())
+        return Reply(job.format("COMPLETED" if started else "PENDING"), "text/xml")
+
+    with serving(answer) as service:
+        assert list(ask(service, mode="async")["a"]) == [1]
+    assert started == [{"PHASE": "RUN"}]
+    assert (service.requests[-1].method, service.requests[-1].path) == ("DELETE", "/other/async/7")

@@ -10,7 +10,8 @@ from email.utils import formatdate
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy import units as u
+from astropy.table import QTable, Table
 
 from jpassed.exceptions import (
     InputError,
@@ -94,7 +95,7 @@ LASTING = {
     "reset": (lambda proxy: proxy.reset(times=99), 4, "connection was dropped"),
     "503": (lambda proxy: proxy.unavailable(times=99), 4, "HTTP 503 Service Unavailable: |503"),
     "text": (lambda proxy: proxy.replace(b"1,2\n", "text/csv", times=99), 2, "text/csv instead"),
-    "redirects": (lambda proxy: proxy.redirect_loop(), 31, "redirects without end"),
+    "redirects": (lambda proxy: proxy.redirect_loop(), 1, "redirects without end"),
 }
 
 
@@ -245,12 +246,14 @@ def test_a_limit_that_is_not_told(fault_proxy):
 
 
 def test_uploads(tap):
-    mine = Table({"id": [1, 2, 3], "x": [0.1, 1 / 3, -1e-300], "name": ["a", "é", "it's"]})
+    mine = QTable({"id": [1, 2, 3], "x": [0.1, 1 / 3, -1e-300], "name": ["a", "é", "it's"]})
+    mine["mag"] = [1.0, 2.0, 3.0] * u.mag(u.AB)
     mine["w"] = np.ma.array([1.5, 2.5, 3.5], mask=[0, 1, 0])
     for mode in ("sync", "async"):
         table = client(tap.url).run(
             "SELECT * FROM TAP_UPLOAD.mine ORDER BY id", uploads={"mine": mine}, mode=mode
         )
+        assert table["mag"].unit == u.mag and table["mag"][2].value == 3.0
         assert list(table["x"]) == list(mine["x"])
         assert list(table["name"]) == ["a", "é", "it's"]
         assert list(table["w"].mask) == [False, True, False] and table["w"][2] == 3.5
@@ -262,6 +265,7 @@ def test_uploads(tap):
         ("tap upload", Table({"a": [1]}), "a name that ADQL can write"),
         ("mine", Table({"a": [True]}), "make 'a' of the upload 'mine' integers"),
         ("mine", Table({"a": np.zeros(0)}), "has no rows"),
+        ("mine", Table({"a": [{}]}), "the table to upload as 'mine' cannot be written"),
     ],
 )
 def test_what_cannot_be_uploaded(name, table, said):

@@ -163,6 +163,45 @@ def test_a_login_page_is_gone_through_once(monkeypatch):
             ask(service.url, credentials=Credentials("eve", "wrong"))
 
 
+def test_a_cookie_that_runs_out_is_asked_for_again(monkeypatch):
+    alive = {"uses": 0}
+
+    def answer(request):
+        if request.path == "/tap/login":
+            alive["uses"] = 2
+            return Reply("welcome", "text/html", headers={"Set-Cookie": "session=42; Path=/"})
+        alive["uses"] -= 1
+        return Reply(votable()) if alive["uses"] >= 0 else Reply("no", "text/plain", 403)
+
+    with serving(answer) as service:
+        form = LoginForm(f"{service.url}/login", "user", "password", {})
+        monkeypatch.setattr("jpassed.vo.login.login_form", lambda url: form)
+        monkeypatch.setattr("jpassed.vo.transport.login_form", lambda url: form)
+        client = TapClient(service.url, cache=False, credentials=Credentials("ann", "x"), backoff=0)
+        for number in range(5):
+            assert len(client.run(f"SELECT {number} FROM t")) == 1
+    assert len(service.asked("/login")) == 3 and len(service.asked("/sync")) == 7
+
+
+def test_a_login_that_a_page_takes_and_the_service_does_not(monkeypatch):
+    def answer(request):
+        page = Reply("welcome", "text/html", headers={"Set-Cookie": "session=42; Path=/"})
+        return page if request.path == "/tap/login" else Reply("no", "text/plain", 403)
+
+    with serving(answer) as service:
+        form = LoginForm(f"{service.url}/login", "user", "password", {})
+        monkeypatch.setattr("jpassed.vo.login.login_form", lambda url: form)
+        monkeypatch.setattr("jpassed.vo.transport.login_form", lambda url: form)
+        with pytest.raises(LoginError, match="although a login was sent, as ann"):
+            ask(service.url, credentials=Credentials("ann", "x"))
+    assert len(service.requests) == 2
+
+
+def test_what_is_given_for_a_host_is_sent_with_a_warning(caplog):
+    TapClient("http://archive.example.org/tap", credentials=Credentials("ann", "x"))
+    assert "is not https: whoever listens reads the login" in caplog.text
+
+
 def test_the_login_page_of_cefca():
     form = login_form("https://archive.cefca.es/catalogues/vo/tap/jpas-idr202406")
     assert form == LoginForm(

@@ -69,7 +69,9 @@ def read_votable(content: bytes, path: Path, part: str | None) -> Any:
     return read_votable_stream(BytesIO(content), path, part)
 
 
-def read_votable_stream(stream: BinaryIO, path: object, part: str | None) -> Any:
+def read_votable_stream(
+    stream: BinaryIO, path: object, part: str | None, *, warn_of_overflow: bool = True
+) -> Any:
     """Read one table of a VOTable that is read piece by piece; see `read_votable`.
 
     Parameters
@@ -79,6 +81,8 @@ def read_votable_stream(stream: BinaryIO, path: object, part: str | None) -> Any
     path : object
         For messages.
     part : str or None
+    warn_of_overflow : bool
+        Whether the log says that the service cut the table.
     """
     from astropy.io import votable
 
@@ -88,7 +92,7 @@ def read_votable_stream(stream: BinaryIO, path: object, part: str | None) -> Any
             # A function: of a file object astropy wants to seek.
             source = _WithoutTextArrays(stream).read
             document = votable.parse(source, verify="ignore")
-            _refuse_error(document, path)
+            _refuse_error(document, path, warn_of_overflow)
             chosen = _choose(list(document.iter_tables()), path, part)
             refuse_duplicates((field.name for field in chosen.fields), path)
             table = chosen.to_table(use_names_over_ids=True)
@@ -185,13 +189,14 @@ def _without_text_arrays(content: bytes) -> bytes:
     return re.sub(pattern, keep, head, flags=re.DOTALL) + mark + tail
 
 
-def _refuse_error(document: Any, path: object) -> None:
+def _refuse_error(document: Any, path: object, warn_of_overflow: bool) -> None:
     for resource in document.resources:
         for info in resource.infos:
             if info.name == "QUERY_STATUS" and str(info.value).upper() == "ERROR":
                 reason = " ".join(str(info.content or "no reason given").split())
                 raise FileError(f"{path} holds the error of a service, not a table: {reason}")
-            if info.name == "QUERY_STATUS" and str(info.value).upper() == "OVERFLOW":
+            cut = info.name == "QUERY_STATUS" and str(info.value).upper() == "OVERFLOW"
+            if cut and warn_of_overflow:
                 logger.warning("%s was cut by the service that made it (OVERFLOW)", path)
 
 
@@ -249,8 +254,8 @@ def write_votable(table: Any, path: Path) -> None:
     description = meta.pop("description", None)
     table.meta = {}
     widen(table, _WIDER)
-    _spell_units(table)
-    _no_masked_text(table)
+    spell_units(table)
+    no_masked_text(table)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         document = votable.from_table(table)
@@ -310,7 +315,7 @@ def _finish_head(content: bytes, texts: Mapping[bytes, str]) -> bytes:
     return head + mark + tail
 
 
-def _no_masked_text(table: Any) -> None:
+def no_masked_text(table: Any) -> None:
     """VOTable has no null text: masked text is written as empty."""
     from astropy.table import Column, MaskedColumn
 
@@ -322,7 +327,7 @@ def _no_masked_text(table: Any) -> None:
             )
 
 
-def _spell_units(table: Any) -> None:
+def spell_units(table: Any) -> None:
     """Units that VOTable cannot spell: magnitudes are ``mag``, the rest goes to the description."""
     from astropy import units as u
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
     from astropy.table import QTable
 
 __all__ = ["check_whole", "read_answer"]
-
-logger = logging.getLogger(__name__)
 
 _HEAD = 1 << 22
 _TAIL = 1 << 16
@@ -53,6 +50,10 @@ def check_whole(stream: BinaryIO, named: str) -> bool:
     QueryError
         If it is an error document.
     """
+    stream.seek(0)
+    if not re.search(rb"<(?:\w+:)?VOTABLE\b", start := stream.read(_TAIL)) and start:
+        shown = " ".join(start[:80].decode("utf-8", "replace").split())
+        raise TransientError(f"it answers with XML that is no VOTable: {shown!r}", tries=2)
     size = stream.seek(0, 2)
     stream.seek(max(0, size - _TAIL))
     tail = stream.read()
@@ -121,12 +122,9 @@ def read_answer(stream: BinaryIO, named: str) -> QTable:
     stream.seek(0)
     kinds = _kinds(_parted(stream.read(_HEAD))[0])
     stream.seek(0)
-    # The warning of an overflow is the caller's business.
-    reader = logging.getLogger("jpassed.io.votables")
-    level = reader.level
+    label = f"the answer of {named}"
     try:
-        reader.setLevel(logging.ERROR)
-        table = read_votable_stream(stream, f"the answer of {named}", None)
+        table = read_votable_stream(stream, label, None, warn_of_overflow=False)
     except FileError as exc:
         failure: Exception = TransientError(f"its VOTable cannot be read: {exc}", tries=2)
     except InputError as exc:
@@ -138,8 +136,6 @@ def read_answer(stream: BinaryIO, named: str) -> QTable:
             table[name] = _tidy(table[name], kind)
         _short_names(table)
         return quantity_table(table)
-    finally:
-        reader.setLevel(level)
     raise failure
 
 

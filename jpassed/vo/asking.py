@@ -104,7 +104,9 @@ class Asking:
 
     def _is_large(self, order: Order) -> bool:
         limit = self.transport.service.sync_rows or SYNC_ROWS
-        return order.uploads.size > LARGE_UPLOAD or max(order.maxrec or 0, order.top or 0) > limit
+        many = order.uploads.size > LARGE_UPLOAD or max(order.maxrec or 0, order.top or 0) > limit
+        # A job that a run of this query has left says that it was large then.
+        return many or self._cache.job(order.key) is not None
 
     def _ask_auto(self, order: Order, stream: BinaryIO) -> tuple[QTable, bool]:
         try:

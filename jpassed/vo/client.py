@@ -13,7 +13,7 @@ from jpassed.exceptions import InputError
 from jpassed.vo.adql import WrappedQuery, normalised, sendable
 from jpassed.vo.asking import Asking
 from jpassed.vo.cache import AnswerCache, default_folder, key_of
-from jpassed.vo.login import find_credentials, identity_of, split_url
+from jpassed.vo.login import find_credentials, identity_of, in_the_clear, split_url
 from jpassed.vo.order import Order
 from jpassed.vo.paging import read_pages
 from jpassed.vo.self_description import read_tables
@@ -80,15 +80,19 @@ class TapClient:
                 "retries and backoff are not negative and timeout is positive; got "
                 f"retries={retries}, timeout={timeout}, backoff={backoff}"
             )
-        by_url = isinstance(service, str) and "://" in service
+        inside = None
         if isinstance(service, str):
-            service = _service_of(service)
-        url, inside = split_url(service.url)
+            service, inside = _service_of(service)
+        by_url = service.name == service.url
+        url, within = split_url(service.url)
+        inside = within or inside
         name = url if "@" in service.name or service.name == service.url else service.name
         self.service = service = dataclasses.replace(service, url=url, name=name)
         self._credentials = credentials or inside
         if self._credentials is None:
             self._credentials = find_credentials(url, environment=by_url or service.login)
+        elif in_the_clear(url):
+            logger.warning("%s is not https: whoever listens reads the login", url)
         transport = Transport(
             service, self._credentials, retries=retries, timeout=timeout, backoff=backoff
         )
@@ -282,9 +286,11 @@ def _single(table: Any) -> int:
     return int(table[table.colnames[0]][0])
 
 
-def _service_of(text: str) -> Service:
-    if "://" in text:
-        return Service(name=text, url=text)
+def _service_of(text: str) -> tuple[Service, Credentials | None]:
+    """A service by its name or URL, and the login that the URL holds."""
     from jpassed.vo.services import load_service
 
-    return load_service(text)
+    if "://" not in text:
+        return load_service(text), None
+    url, inside = split_url(text)
+    return load_service(url), inside

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from jpassed.exceptions import InputError, JpassedError, QueryError, ServiceError
-from jpassed.vo.replies import error_words
+from jpassed.vo.replies import error_words, plain_words
 from jpassed.vo.transport import TransientError
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class Jobs:
         self._progress = progress
         self._base = f"{transport.service.url}/async"
         self._doubtful: tuple[str, str] | None = None
+        self._places: dict[str, str] = {}
+        self._given: dict[str, str] = {}  # where the service itself says that a job is
 
     def submit(self, parameters: Mapping[str, Any], files: Callable[[], Any]) -> Job:
         """Make a job, which does not run yet.
@@ -111,18 +113,30 @@ class Jobs:
 
     def _post(self, sent: Mapping[str, Any], files: Any) -> Job:
         with self._transport.send(
-            "POST", self._base, "the job", ok=(200, 201, 302, 303),
+            "POST", self._base, "the job", ok=(200, 201, 301, 302, 303, 307, 308),
             data=sent, files=files, allow_redirects=False,
         ) as response:  # fmt: skip
-            place = response.headers.get("Location")
-            if not place:
+            place = urljoin(self._base, response.headers.get("Location") or "")
+            if urlsplit(place).path.endswith("/async") and place != self._base:
+                raise ServiceError(
+                    f"{self._transport.named} has moved: use the URL {place.removesuffix('/async')}"
+                )
+            if place == self._base:
                 kind = response.headers.get("Content-Type", "")
                 self._transport.refuse_page(response.content, kind, self._base, "the job")
                 said = error_words(response.content)
                 if said:
                     raise QueryError(f"{self._transport.named} refuses the query: {said}")
                 raise TransientError("it says not where the job is", tries=2)
-        return Job(self._own(urljoin(self._base, place)))
+        if "/async/" not in urlsplit(place).path:
+            # The page of a login, perhaps.
+            with self._transport.send("GET", place, "the job") as response:
+                kind = response.headers.get("Content-Type", "")
+                self._transport.refuse_page(response.content, kind, place, "the job")
+        job = Job(self._own(place))
+        if urlsplit(place).netloc == urlsplit(job.url).netloc:
+            self._given[job.url] = place
+        return job
 
     def named(self, url: str) -> Job:
         """A job by its address.
@@ -143,7 +157,7 @@ class Jobs:
         """The address of a job below the service's own URL."""
         found = re.search(r"/async/([^/?#]+)", urlsplit(place).path)
         if found is None:
-            raise TransientError("it names a job outside of its list of jobs", tries=2)
+            raise TransientError(f"it names no job, but {place}", tries=2)
         return f"{self._base}/{found[1]}"
 
     def _search(self, marker: str, runid: str) -> list[str]:
@@ -192,14 +206,13 @@ class Jobs:
         from pyvo.io import uws
 
         def attempt() -> Any:
-            try:
-                with self._transport.send("GET", job.url, "looking at the job") as response:
-                    content = response.content
-                    kind = response.headers.get("Content-Type", "")
-            except ServiceError as exc:
-                if getattr(exc, "status", None) in (404, 410):
-                    return None
-                raise
+            with self._transport.send(
+                "GET", self._at(job), "looking at the job", ok=(200, 404, 410)
+            ) as response:
+                content = response.content
+                kind = response.headers.get("Content-Type", "")
+            if response.status_code != 200:
+                return None
             self._transport.refuse_page(content, kind, job.url, "looking at the job")
             if not re.search(rb"</(?:\w+:)?job\s*>\s*$", content):
                 raise TransientError("the description of the job broke off")
@@ -216,9 +229,16 @@ class Jobs:
             advice=f"The job may still run: go on later with the job URL {job.url}, or ask the "
             "same query again",
         )  # fmt: skip
+        if summary is None and self._given.get(job.url, job.url) not in (job.url, self._at(job)):
+            self._places[job.url] = self._given[job.url]
+            return self.look(job)
         if summary is None:
             raise JobGoneError(f"{self._base}: there is no job {job.url}")
         return summary
+
+    def _at(self, job: Job) -> str:
+        """Where the job is spoken to: below the service's own URL, unless it is not known there."""
+        return self._places.get(job.url, job.url)
 
     def start(self, job: Job) -> None:
         """Let it run, once: a job that runs must not be started again."""
@@ -227,7 +247,8 @@ class Jobs:
             if self.look(job).phase not in (None, "PENDING", "HELD"):
                 return
             with self._transport.send(
-                "POST", f"{job.url}/phase", "starting the job", ok=(200, 201, 202, 204, 302, 303),
+                "POST", f"{self._at(job)}/phase", "starting the job",
+                ok=(200, 201, 202, 204, 302, 303),
                 data={"PHASE": "RUN"}, allow_redirects=False,
             ):  # fmt: skip
                 return
@@ -275,7 +296,7 @@ class Jobs:
         if phase == "ARCHIVED":
             raise JobGoneError(f"{self._base}: the result of {job.url} is not kept any more")
         message = getattr(getattr(summary, "errorsummary", None), "message", None)
-        said = " ".join(str(getattr(message, "content", "") or "").split()) or "no reason given"
+        said = " ".join(str(getattr(message, "content", "") or "").split()) or self._error_of(job)
         named = self._transport.named
         if self._transport.failures > failures:
             raise JobLostError(f"{named}: the job ended as {phase} after requests failed: {said}")
@@ -287,13 +308,23 @@ class Jobs:
             f"a job runs{f' (here {limit} s)' if limit else ''}: ask for less, or in pages"
         )
 
+    def _error_of(self, job: Job) -> str:
+        """What the page of its error says, where the job itself says nothing."""
+        try:
+            with self._transport.send("GET", f"{self._at(job)}/error", "the error") as response:
+                content = response.content
+        except (JpassedError, TransientError, OSError) as exc:
+            logger.debug("no page of the error: %s", type(exc).__name__)
+            return "no reason given"
+        return error_words(content) or plain_words(content.decode("utf-8", "replace"))[:500]
+
     def fetch(self, job: Job, summary: Any, target: BinaryIO) -> None:
         """One try to write the result of a completed job to a file."""
         with self._transport.send("GET", self._result(job, summary), "fetching the result") as got:
             self._transport.save(got, target, "fetching the result", self._progress)
 
     def _result(self, job: Job, summary: Any) -> str:
-        default = f"{job.url}/results/result"
+        default = f"{self._at(job)}/results/result"
         places = [str(r.href) for r in summary.results or () if getattr(r, "href", None)]
         named = [p for p in places if urlsplit(p).path.endswith("/results/result")]
         if named or not places:
@@ -311,7 +342,7 @@ class Jobs:
 
         def attempt() -> None:
             with self._transport.send(
-                "DELETE", job.url, "deleting the job", ok=(200, 202, 204, 302, 303, 404, 410),
+                "DELETE", self._at(job), "deleting the job", ok=(200, 202, 204, 302, 303, 404, 410),
                 allow_redirects=False,
             ):  # fmt: skip
                 return

@@ -152,10 +152,16 @@ def find_credentials(url: str, *, environment: bool = True) -> Credentials | Non
         found = Credentials(user, os.environ.get(PASSWORD, ""))
     else:
         found = _from_netrc(parts.hostname or "")
-    if found and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+    if found and in_the_clear(url):
         logger.warning("%s is not https: the login found is not sent to it", url)
         return None
     return found
+
+
+def in_the_clear(url: str) -> bool:
+    """Whether a login would go over a network that others can listen to."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in LOOPBACK
 
 
 def _from_netrc(host: str) -> Credentials | None:

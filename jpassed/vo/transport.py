@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from jpassed.exceptions import LoginError, QueryError, ServiceError
-from jpassed.vo.login import login_form, open_session
+from jpassed.vo.failures import TransientError, passing_failure
+from jpassed.vo.login import login_form, open_session, split_url
 from jpassed.vo.replies import PAGE_HEAD, error_words, is_login, page_title, retry_after
 
 if TYPE_CHECKING:
@@ -30,32 +32,6 @@ LONGEST_PAUSE = 30.0
 """Seconds; of the service's own Retry-After up to `LONGEST_WAIT` are waited."""
 LONGEST_WAIT = 300.0
 _PIECE = 1 << 17
-
-
-class TransientError(Exception):
-    """Something that may go better next time.
-
-    Parameters
-    ----------
-    reason : str
-    wait : float, optional
-        Seconds that the service asks to wait.
-    tries : int, optional
-        How often at most such a thing is worth trying.
-    timeout : bool
-        Whether the service did not answer in time.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        wait: float | None = None,
-        tries: int | None = None,
-        timeout: bool = False,
-    ) -> None:
-        super().__init__(reason)
-        self.reason, self.wait, self.tries, self.timeout = reason, wait, tries, timeout
 
 
 class GaveUpError(ServiceError):
@@ -97,6 +73,7 @@ class Transport:
         self._credentials = credentials
         self._session, self._cookies = open_session(service.url, credentials)
         self._nobody = open_session(service.url, None)[0]
+        self._logged_in = self._cookie_was_good = False
 
     def call(
         self,
@@ -133,11 +110,17 @@ class Transport:
         most = tries or self.retries + 1
         for number in range(1, most + 1):
             try:
-                return attempt()
+                result = attempt()
+                self._cookie_was_good = self._logged_in
+                return result
             except TransientError as exc:
                 failure = exc.with_traceback(None)
+            except LoginError:
+                if not self._expired():
+                    raise
+                failure = TransientError("the login has expired", wait=0.0, tries=2)
             except Exception as exc:
-                found = _passing(exc, self.timeout)
+                found = passing_failure(exc, self.timeout)
                 if found is None:
                     raise
                 failure = found
@@ -208,13 +191,37 @@ class Transport:
         if not anonymous:
             self._log_in()
         session: Any = self._nobody if anonymous else self._session
-        sender = getattr(session, method.lower())
         timeout = (min(self.timeout, 20.0), self.timeout)
-        with sender(url, timeout=timeout, stream=True, **given) as response:
+        settled = "allow_redirects" in given
+        given.setdefault("allow_redirects", method == "GET")
+        place = ""
+        with getattr(session, method.lower())(
+            url, timeout=timeout, stream=True, **given
+        ) as response:
             logger.debug("%s %s: %d", method, url, response.status_code)
-            if response.status_code not in ok:
-                self._refuse(response, what)
-            yield response
+            if response.is_redirect and not settled:
+                place = self._followed(url, response)
+            else:
+                if response.status_code not in ok:
+                    self._refuse(response, what)
+                yield response
+        if place:
+            with self.send("GET", place, what, ok=ok, anonymous=anonymous) as response:
+                yield response
+
+    def _followed(self, url: str, response: Response) -> str:
+        """Where a POST is to be gone on with a GET.
+
+        requests would repeat it as a GET without what was posted, also where the service has
+        merely moved (to https, mostly).
+        """
+        place = urljoin(url, response.headers["Location"])
+        if place == url:
+            raise TransientError("it redirects without end", tries=1)
+        if response.status_code != 303 and urlsplit(place).path.endswith(("/sync", "/async")):
+            moved = split_url(place)[0]
+            raise ServiceError(f"{self.named} has moved: use the URL {moved}")
+        return place
 
     def read(self, method: str, url: str, what: str, *, progress: Progress | None = None) -> bytes:
         """The body of a small page, with retries."""
@@ -253,7 +260,7 @@ class Transport:
             if is_login(head, title, url):
                 raise LoginError(self._login_needed(f"answers {what} with {said}"))
             raise TransientError(f"it answers with {said} instead of a table", tries=2)
-        if not start.startswith((b"<?xml", b"<votable", b"<vot:votable", b"<!--", b"\xef\xbb\xbf")):
+        if not start.startswith((b"<", b"\xef\xbb\xbf<")):
             shown = " ".join(head[:80].decode("utf-8", "replace").split())
             raise TransientError(
                 f"it answers with {kind or 'no content type'} instead of a VOTable: {shown!r}",
@@ -298,9 +305,17 @@ class Transport:
             "password, and that this user may see the release"
         )
 
+    def _expired(self) -> bool:
+        """Whether a cookie that was good may have run out; then it is asked for anew."""
+        if self._cookies is None or not self._cookie_was_good:
+            return False
+        self._logged_in = self._cookie_was_good = False
+        self._cookies.cookies.clear()
+        return True
+
     def _log_in(self) -> None:
         """Once, where a login page is to be gone through."""
-        if self._cookies is None or self._credentials is None:
+        if self._cookies is None or self._credentials is None or self._logged_in:
             return
         form = login_form(self.service.url)
         if form is None:
@@ -317,7 +332,7 @@ class Transport:
             raise LoginError(self._login_needed("refuses the login"))
         if not answer.ok:
             raise TransientError(f"the login page {form.url} answers HTTP {answer.status_code}")
-        self._cookies = None
+        self._logged_in = True
 
 
 def _first(response: Response) -> bytes:
@@ -331,43 +346,3 @@ def _first(response: Response) -> bytes:
     except OSError as exc:
         logger.debug("the body of an error broke off: %s", type(exc).__name__)
     return head
-
-
-def _passing(exc: Exception, timeout: float) -> TransientError | None:
-    """An error of requests or urllib3 in words; None if it does not pass, or is not theirs."""
-    import requests
-    import urllib3
-
-    inner = exc.args[0] if exc.args else None
-    late = f"no answer within {timeout:g} s"
-    if isinstance(exc, requests.Timeout) or isinstance(inner, urllib3.exceptions.ReadTimeoutError):
-        return TransientError(late, timeout=True)
-    if isinstance(exc, requests.exceptions.SSLError):
-        return TransientError("the secure connection cannot be made (certificate?)", tries=1)
-    if isinstance(exc, requests.exceptions.ProxyError):
-        return TransientError("the proxy of the network refuses the connection")
-    if isinstance(exc, requests.exceptions.TooManyRedirects):
-        return TransientError("it redirects without end", tries=1)
-    if isinstance(
-        exc,
-        requests.ConnectionError
-        | requests.exceptions.ChunkedEncodingError
-        | requests.exceptions.ContentDecodingError
-        | urllib3.exceptions.HTTPError,
-    ):
-        return _broken(str(inner if inner is not None else exc))
-    if isinstance(exc, requests.RequestException):
-        return TransientError(f"the request cannot be sent ({type(exc).__name__})", tries=1)
-    return None
-
-
-def _broken(told: str) -> TransientError:
-    if "NameResolution" in told or "Name or service not known" in told:
-        return TransientError("the name of the host is not known to the network", tries=2)
-    if "refused" in told:
-        return TransientError("nothing listens there (connection refused)")
-    if "IncompleteRead" in told or "InvalidChunkLength" in told:
-        return TransientError("the answer broke off in the middle")
-    if "reset" in told or "aborted" in told or "RemoteDisconnected" in told:
-        return TransientError("the connection was dropped")
-    return TransientError("the connection failed")

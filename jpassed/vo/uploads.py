@@ -41,7 +41,7 @@ class Uploads:
         ------
         InputError
             If a name is none that ADQL can write, or a table has no rows or columns of truth
-            values, which services do not take.
+            values, which services do not take, or cannot be written as a VOTable.
         """
         tables = tables or {}
         content = {name: _votable(name, table) for name, table in tables.items()}
@@ -81,6 +81,8 @@ def _votable(name: str, table: Any) -> bytes:
     from astropy.io import votable
 
     from jpassed.io.native_columns import plain_table
+    from jpassed.io.texts import one_line
+    from jpassed.io.votables import no_masked_text, spell_units
 
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise InputError(
@@ -96,12 +98,19 @@ def _votable(name: str, table: Any) -> bytes:
             f"services take no columns of truth values; make {', '.join(map(repr, bad))} of the "
             f"upload {name!r} integers"
         )
-    target = BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        document = votable.from_table(plain)
-        # Exact, and older than binary2: every service reads it.
-        document.to_xml(target, tabledata_format="binary")
+    target, reason = BytesIO(), ""
+    try:
+        spell_units(plain)
+        no_masked_text(plain)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            document = votable.from_table(plain)
+            # Exact, and older than binary2: every service reads it.
+            document.to_xml(target, tabledata_format="binary")
+    except Exception as exc:  # astropy's writer has its own errors for columns it cannot hold
+        reason = one_line(exc)
+    if reason:
+        raise InputError(f"the table to upload as {name!r} cannot be written: {reason}")
     # In one line: DaCHS 2.7 loses its place in some streams of several ("No data left").
     return re.sub(
         rb"(?<=<STREAM encoding=\"base64\">)[^<]*",
