@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from jpassed.archives.description import SpectrumSource
 from jpassed.exceptions import InputError, ServiceError, UnknownNameError
 from jpassed.vo.service import Service
-from jpassed.vo.transport import TransientError, Transport
+from jpassed.vo.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["NoSpectrumError", "find_address", "fill_pattern", "transport_to"]
+__all__ = ["GONE", "NoSpectrumError", "find_address", "fill_pattern", "transport_to"]
 
+GONE = (404, 410)
 SEMANTICS = "#this"
 """What datalink calls the thing itself."""
 
@@ -100,10 +101,7 @@ def _datalink(url: str, transport: Transport) -> str:
     """The link ``#this`` of a datalink document."""
     from pyvo.dal.adhoc import DatalinkResults
 
-    def attempt() -> Any:
-        return DatalinkResults.from_result_url(url, session=transport._session)
-
-    links = _asked(transport, "the datalink document", attempt)
+    links = _answer(DatalinkResults, transport, url, "the datalink document")
     # Narrower terms would be looked up in a vocabulary on the network.
     for link in links.bysemantics(SEMANTICS, include_narrower=False):
         if link["error_message"]:
@@ -121,17 +119,16 @@ def _ssap(
 ) -> str:
     from astropy import units as u
     from astropy.coordinates import SkyCoord
-    from pyvo.dal import SSAService
+    from pyvo.dal.ssa import SSAQuery, SSAResults
+    from requests import Request
 
     if not all(map(math.isfinite, position)):
         raise NoSpectrumError("no position to ask SSAP for")
-    requests = transport(source.url)
-    service = SSAService(source.url, session=requests._session)
+    service = transport(source.url)
     center = SkyCoord(*position, unit="deg")
-    diameter = 2 * source.radius * u.arcsec
-    found = _asked(
-        requests, "the spectra at a position", lambda: service.search(pos=center, diameter=diameter)
-    )
+    query = SSAQuery(source.url, pos=center, diameter=2 * source.radius * u.arcsec)
+    address = str(Request("GET", query.queryurl, params=query).prepare().url)
+    found = _answer(SSAResults, service, address, "the spectra at a position")
     records = list(found)
     if source.match:
         if records and source.match not in found.fieldnames:
@@ -148,7 +145,7 @@ def _ssap(
         records = [records[int(order[0])]]
     url = str(records[0].getdataurl())
     if "datalink" in str(records[0].format or "").lower():
-        return _datalink(url, requests)
+        return _datalink(url, service)
     return url
 
 
@@ -161,20 +158,25 @@ def _place(record: Any) -> Any:
     raise NoSpectrumError("SSAP has several, without positions; state 'match'")
 
 
-def _asked(transport: Transport, what: str, ask: Callable[[], Any]) -> Any:
-    """An answer of pyvo, asked for again while the service is out of breath."""
-    from pyvo.dal import DALFormatError, DALQueryError, DALServiceError
+def _answer(kind: Any, transport: Transport, url: str, what: str) -> Any:
+    """An answer of a service as pyvo's class for it.
 
-    def attempt() -> Any:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of VOTables that are not quite to the standard
-                return ask()
-        except DALQueryError as exc:
-            raise NoSpectrumError(f"refused: {' '.join(str(exc).split())}") from None
-        except (DALServiceError, DALFormatError) as exc:
-            if getattr(exc, "code", None) in (404, 410):
-                raise NoSpectrumError(f"not at the archive (HTTP {exc.code})") from None
-            raise TransientError(" ".join(str(exc).split())) from None
+    It is fetched here and not by pyvo, which waits for ever where a service does not answer.
+    """
+    from astropy.io.votable import parse
+    from pyvo.dal import DALQueryError, DALServiceError
 
-    return transport.call(what, attempt)
+    try:
+        content = transport.read("GET", url, what)
+    except ServiceError as exc:
+        status = getattr(exc, "status", None)
+        if status in GONE:
+            raise NoSpectrumError(f"{what} is not at the archive (HTTP {status})") from None
+        raise
+    try:
+        return kind(parse(BytesIO(content), verify="ignore"), url=url)
+    except DALQueryError as exc:
+        raise NoSpectrumError(f"refused: {' '.join(str(exc).split())}") from None
+    except (ValueError, IndexError, KeyError, TypeError, DALServiceError) as exc:
+        said = " ".join(content[:60].decode("utf-8", "replace").split())
+        raise ServiceError(f"{url} gives no VOTable ({said!r}); expected {what}") from exc

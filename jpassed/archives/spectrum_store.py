@@ -16,7 +16,12 @@ from typing import Any, TypeVar
 
 from jpassed.archives.checksums import read_journal, sha256_of, write_journal
 from jpassed.archives.description import SpectrumSource
-from jpassed.archives.spectrum_sources import NoSpectrumError, find_address, transport_to
+from jpassed.archives.spectrum_sources import (
+    GONE,
+    NoSpectrumError,
+    find_address,
+    transport_to,
+)
 from jpassed.exceptions import JpassedError, ServiceError
 from jpassed.vo.transport import TransientError, Transport
 
@@ -24,7 +29,6 @@ __all__ = ["SpectrumStore", "Wanted"]
 
 logger = logging.getLogger(__name__)
 
-GONE = (404, 410)
 _PIECE = 1 << 18
 _FITS = (b"SIMPLE  =", b"\x1f\x8b")
 Item = TypeVar("Item")
