@@ -310,4 +310,4 @@ def test_spectra_by_name(spectra_server, name, query, label):
     alone = plain(found[f"{name}_candidates"]) == 1
     assert alone.sum() > 5
     np.testing.assert_array_equal(plain(found[f"{name}_z"])[alone], plain(table["z"])[alone])
-    assert {"GALAXY", "QSO", "STAR"} & set(found[label])
+    assert {"GALAXY", "QSO", "STAR"} & set(found[label][alone].tolist())
