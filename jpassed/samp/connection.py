@@ -48,7 +48,7 @@ def samp_library() -> Any:
     It moved from one to the other, and astropy 8 warns of its own.
     """
     found = importlib.import_module("pyvo.samp")
-    if not hasattr(found, "SAMPIntegratedClient"):
+    if not hasattr(found, "SAMPHubServer"):
         found = importlib.import_module("astropy.samp")
     return found
 
