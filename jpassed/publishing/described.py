@@ -137,6 +137,8 @@ def _describe(column: Any, name: str, field: str) -> tuple[DescribedColumn, Any]
         mask = np.repeat(rows[:, None], values.shape[1], axis=1)
     if text:
         kept: Any = np.where(mask, "", values.astype(str))
+        if any(not item.isascii() for item in kept):  # "text" is served as ASCII
+            kind = "unicode"
     else:
         kept = MaskedColumn(values, mask=mask) if rows.any() else values
     unit, remark = _unit(column)

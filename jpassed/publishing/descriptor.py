@@ -151,10 +151,13 @@ def _import(root: ElementTree.Element, resource: Resource) -> None:
     _element(data, "sources").text = resource.data
     _element(data, "voTableGrammar")
     make = _element(data, "make", table=resource.table)
-    maker = _element(make, "rowmaker", idmaps="*")
+    # "*" would also map quoted names, which DaCHS then seeks in lower case.
+    quoted = any(column.quoted for column in resource.columns)
+    same = [column.field for column in resource.columns if column.field == column.name]
+    maker = _element(make, "rowmaker", idmaps=",".join(same) if quoted else "*")
     for column in resource.columns:
         target = _reference(column)
-        if column.type == "text" and not column.required:
+        if column.type in ("text", "unicode") and not column.required:
             _element(maker, "map", key=target).text = f"@{column.field} or None"
         elif column.field != column.name:
             _element(maker, "map", key=target, source=column.field)

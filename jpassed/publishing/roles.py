@@ -137,7 +137,7 @@ def add_positions(table: Any, position: str | Sequence[str] | None) -> tuple[str
     except InputError as exc:
         if position is not None:
             raise
-        logger.warning("no cone search: %s", exc)
+        logger.warning("no cone search: %s", str(exc).split(" The table has:")[0])
         return ()
     if len(found.columns) == 2:
         pair = [table[name] for name in found.columns]
