@@ -61,7 +61,8 @@ def shell_commands(text: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md"]
+    "name",
+    ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md", "publish.md"],
 )
 def test_every_option_shown_exists(page, name):
     shown = shell_commands(page(name))
