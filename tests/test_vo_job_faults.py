@@ -85,10 +85,14 @@ def test_what_lasts_gives_one_clear_error_and_can_be_gone_on_with(
 
 
 @pytest.mark.parametrize("step", ["sending", "looking", "fetching"])
-def test_a_login_page(fault_proxy, no_job_stays, step):
+def test_a_login_page(fault_proxy, right, no_job_stays, tmp_path, step):
+    """Who logs in then, goes on with the same job."""
     fault_proxy.login_page(match=STEPS[step])
+    asking = client(fault_proxy.url, cache=tmp_path)
     with pytest.raises(LoginError, match="a web page titled 'Sign in': it wants a login"):
-        client(fault_proxy.url).run(QUERY, mode="async")
+        asking.run(QUERY, mode="async")
+    same(asking.run(QUERY, mode="async"), right)
+    assert fault_proxy.count(SUBMIT) == (2 if step == "sending" else 1)
 
 
 def test_a_submission_whose_answer_is_lost_makes_one_job(fault_proxy, right, no_job_stays):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from jpassed.exceptions import InputError, JpassedError, ServiceError
+from jpassed.exceptions import InputError, JpassedError, LoginError, ServiceError
 from jpassed.vo.adql import normalised
 from jpassed.vo.cache import AnswerCache, alive
 from jpassed.vo.jobs import Job, JobGoneError, JobLostError, Jobs
@@ -68,7 +68,7 @@ class JobRuns:
             if job is not None:
                 try:
                     return self._finish(jobs, job, order, stream)
-                except GaveUpError:
+                except (GaveUpError, LoginError):
                     raise
                 except JpassedError as exc:
                     reason = str(exc)
@@ -152,8 +152,8 @@ class JobRuns:
             )  # fmt: skip
         except (KeyboardInterrupt, SystemExit):
             interrupted = True
-        except GaveUpError:
-            raise
+        except (GaveUpError, LoginError):
+            raise  # it can be gone on with
         except JpassedError:
             self._end(jobs, job, order)
             raise
