@@ -22,8 +22,8 @@ from jpassed.cli.reporting import reporting_options
 @click.option(
     "--table", "name", metavar="NAME", default="main", show_default=True, help="Its table there."
 )
-@click.option("--title", metavar="TEXT")
-@click.option("--description", metavar="TEXT")
+@click.option("--title", metavar="TEXT", help="Of the catalogue, for readers of the service.")
+@click.option("--description", metavar="TEXT", help="A paragraph on the catalogue.")
 @click.option("--creator", metavar="NAMES", help='As "Doe, J.; Roe, R."')
 @click.option(
     "--key", metavar="COLUMN[,COLUMN]", help="Columns that identify a row. Default: found."
