@@ -315,3 +315,32 @@ def test_the_query_in_each_dialect():
         "SELECT t.jp_row, c.ra AS jp_c_ra, c.dec AS jp_c_dec, c.z AS jp_c0 "
         "FROM TAP_UPLOAD.jp_positions AS t JOIN a.b AS c ON "
     )
+
+
+class Confused(TapClient):
+    """The real client of a service whose answer is not to the question."""
+
+    change = staticmethod(lambda table: table)
+
+    def run(self, adql, **options):
+        return self.change(super().run(adql, **options))
+
+
+@pytest.mark.parametrize(
+    ("column", "offset", "said"),
+    [
+        ("jp_c_dec", 0.1, r"neighbours within 3 arcsec lie up to 36\d.* arcsec away.*in degrees"),
+        ("jp_row", 10_000, "rows that were not sent"),
+        ("jp_row", -3, "rows that were not sent"),
+    ],
+)
+def test_an_answer_to_another_question(match, positions, monkeypatch, column, offset, said):
+    def change(table):
+        if column in table.colnames:
+            table[column] = np.asarray(getattr(table[column], "value", table[column])) + offset
+        return table
+
+    monkeypatch.setattr(Confused, "change", staticmethod(change))
+    monkeypatch.setattr("jpassed.vo.client.TapClient", Confused)
+    with pytest.raises(ServiceError, match=said):
+        match(positions[:20], **OWN, columns=["name"], radius=3)

@@ -116,6 +116,8 @@ def _mask_logicals(table: Any, hdu: Any) -> None:
     """Logical values that are neither T nor F are null; astropy reads them as False."""
     from astropy.table import MaskedColumn
 
+    if hdu.data is None:
+        return
     raw = hdu.data.view(np.ndarray)
     for column in hdu.columns:
         name = column.name

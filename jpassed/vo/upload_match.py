@@ -186,7 +186,7 @@ def match_uploaded(
             size = (len(part) + 1) // 2
             logger.info("%s: %s; going on with %d positions at a time", target.service, exc, size)
             continue
-        answers.append(_candidates(answer, positions, columns, radius))
+        answers.append(_candidates(answer, positions, part, columns, radius))
         done += len(part)
         if progress is not None:
             progress(done, len(rows))
@@ -213,7 +213,11 @@ def _upload(positions: Positions, rows: NDArray[np.int64]) -> Any:
 
 
 def _candidates(
-    answer: Any, positions: Positions, columns: Mapping[str, str], radius: float
+    answer: Any,
+    positions: Positions,
+    asked: NDArray[np.int64],
+    columns: Mapping[str, str],
+    radius: float,
 ) -> Any:
     """The rows of one answer within the radius, as plain columns under their final names."""
     from astropy.coordinates import angular_separation
@@ -235,10 +239,19 @@ def _candidates(
         found["jp_separation"] = np.empty(0)
         return found
     row = np.asarray(found[ROW], dtype=np.int64)
+    if not np.isin(row, asked).all():
+        raise ServiceError("the service answered with rows that were not sent")
     there = [np.radians(np.asarray(found[name], dtype=np.float64)) for name in names[1:3]]
     here = np.radians(positions.ra[row]), np.radians(positions.dec[row])
-    found["jp_separation"] = np.degrees(angular_separation(*here, *there)) * 3600.0
-    return found[np.asarray(found["jp_separation"]) <= radius]
+    separation = np.degrees(angular_separation(*here, *there)) * 3600.0
+    if np.max(separation) > 2.0 * radius + 1.0:
+        # Else everything would end as "no match".
+        raise ServiceError(
+            f"the service's neighbours within {radius:g} arcsec lie up to {np.max(separation):.4g} "
+            "arcsec away by the columns named as their positions: are these in degrees, and ICRS?"
+        )
+    found["jp_separation"] = separation
+    return found[separation <= radius]
 
 
 def _best(answers: list[Any], n: int, columns: Mapping[str, str], query: str) -> Matches:
