@@ -135,6 +135,15 @@ def test_a_tile_a_condition_and_columns():
     assert set(everything["tile_id"]) == {2241, 2470}
 
 
+def test_a_query_made_for_another_service_is_told(caplog):
+    plan_query("vizier", survey="minijpas", tile=1)
+    assert "the query 'minijpas' is made for the service cefca-minijpas" in caplog.text
+    caplog.clear()
+    plan_query("loopback", survey="minijpas", tile=1)
+    plan_query("cefca-minijpas", survey="minijpas-mag", tile=1)
+    assert caplog.text == ""
+
+
 # --- pages --------------------------------------------------------------------------------------
 
 

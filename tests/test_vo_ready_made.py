@@ -134,6 +134,17 @@ def test_columns_are_chosen_and_the_keys_come_along():
     ]
 
 
+def test_tables_are_joined_where_they_are_needed():
+    query = load_query("minijpas")
+    bare = query.select("adql", tile=1, columns=["flux_auto"]).whole()
+    assert "JOIN" not in bare
+    for columns in (["photoz"], ["odds", "p.odds"]):
+        text = query.select("adql", tile=1, columns=columns).whole()
+        assert text.count("JOIN") == text.count("JOIN minijpas.PhotoZLephare AS p") == 1
+    text = query.select("adql", where="p.odds > 0.9", columns=["ebv"]).count()
+    assert text.count("JOIN") == 2 and "xmatch" not in text
+
+
 def test_a_star_stands_for_the_columns_of_the_query():
     query = load_query("minijpas")
     asked = query.select("adql", tile=1, columns=["*", "x_image", "p.odds"])

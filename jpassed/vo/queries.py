@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.vo.adql import WrappedQuery
-from jpassed.vo.ready_made import SurveyQuery, load_query
+from jpassed.vo.ready_made import ReadyMade, SurveyQuery, list_queries, load_query
 
 if TYPE_CHECKING:
     from astropy.table import QTable, Table
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from jpassed.vo.transport import Progress
 
 __all__ = ["PAGE_ROWS", "Question", "key_column", "plan_query", "query"]
+
+logger = logging.getLogger(__name__)
 
 PAGE_ROWS = 10_000
 """Rows of a page unless the service gives fewer or others are asked for."""
@@ -268,6 +271,7 @@ def plan_query(
     what: str | SurveyQuery = adql or ""
     if survey is not None:
         ready = load_query(survey)
+        _warn_of_other_service(ready, client.service.name)
         asked = None if columns is None else _names(columns, "columns")
         what = ready.select(
             client.service.dialect, cone=cone, tile=tile, where=where, columns=asked
@@ -281,6 +285,12 @@ def plan_query(
         raise InputError("page_rows: only with page_by, the columns that identify a row")
     rows = page_rows or min(PAGE_ROWS, client.service.sync_rows or PAGE_ROWS)
     return Question(client, what, keys, rows, uploads or {}, mode, maxrec, resume or "")
+
+
+def _warn_of_other_service(ready: ReadyMade, name: str) -> None:
+    elsewhere = {query.service for query in list_queries().values()} - {ready.service}
+    if name in elsewhere:
+        logger.warning("the query %r is made for the service %s", ready.name, ready.service)
 
 
 def _names(names: Sequence[str] | str | None, what: str) -> tuple[str, ...]:

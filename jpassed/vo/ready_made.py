@@ -18,8 +18,8 @@ from jpassed.vo.dialects import Dialect, load_dialect, number
 __all__ = ["ReadyMade", "SurveyQuery", "list_queries", "load_query"]
 
 _KEYS = (
-    "name", "description", "reference", "service", "filters", "from", "where", "main", "keys",
-    "tile", "position", "columns", "bands", "elements",
+    "name", "description", "reference", "service", "filters", "from", "joins", "where", "main",
+    "keys", "tile", "position", "columns", "bands", "elements",
 )  # fmt: skip
 _REQUIRED = ("name", "from", "main", "keys", "position", "columns")
 _PLAIN = re.compile(r"(?:[A-Za-z_]\w*\.)?(?:[A-Za-z_]\w*|\"[^\"]+\")")
@@ -38,9 +38,12 @@ class ReadyMade:
     filters : str
         The set of filters by whose names the service picks elements out of arrays.
     source : str
-        What follows FROM.
+        What follows FROM, without joins.
     main : str
         Alias of the main table, whose columns may be named without it.
+    joins : dict
+        Alias of a further table to the join that brings it in, where a column or condition
+        needs it.
     keys : tuple of str
         Output columns that together identify a row, by which it is paged.
     position : tuple of str
@@ -61,6 +64,7 @@ class ReadyMade:
     keys: tuple[str, ...]
     position: tuple[str, str]
     columns: Mapping[str, str]
+    joins: Mapping[str, str] = field(default_factory=dict)
     elements: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     description: str = ""
     reference: str = ""
@@ -114,7 +118,19 @@ class ReadyMade:
             conditions.append(f"({check_condition(where)})")
         chosen = self._columns(how, columns)
         keys = {key: chosen[key] for key in self.keys}
-        return SurveyQuery(chosen, self.source, tuple(conditions), keys)
+        return SurveyQuery(
+            chosen, self._joined([*chosen.values(), *conditions]), tuple(conditions), keys
+        )
+
+    def _joined(self, parts: Sequence[str]) -> str:
+        """What follows FROM, with the joins that some part of the query needs."""
+        text = " ".join(parts)
+        needed = [
+            join
+            for alias, join in self.joins.items()
+            if re.search(rf"(?<![\w.\"]){re.escape(alias)}\.", text)
+        ]
+        return " ".join([self.source, *needed])
 
     def _tiles(self, tile: Any) -> str:
         if not self.tile:
@@ -284,6 +300,7 @@ def _parse(content: str, where: str) -> ReadyMade:
         keys=keys,
         position=(position[0], position[1]),
         columns=columns,
+        joins=_texts(found.get("joins", {}), f"{where}, joins"),
         elements=elements,
         **{key: str(found[key]) for key in simple if key in found},
     )
