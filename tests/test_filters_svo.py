@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from annotation_tables import assert_same_columns, make_table, small_model
+from annotation_tables import assert_same_columns, make_table, numbers, small_model
 from astropy import units as u
+from astropy.nddata import InverseVariance
 from click.testing import CliRunner
 from numpy.testing import assert_allclose
 from svo_service import CURVE, WAVE, Service, index_row, index_votable, votable
@@ -167,6 +168,31 @@ class TestFacility:
     def test_either_ids_or_a_facility(self, arguments):
         with pytest.raises(InputError, match="either ids, .* or facility="):
             FilterSet.from_svo(**arguments)
+
+    def test_by_name(self, service):
+        filters = jpassed.load_filters("svo:OAJ/JPAS")
+        assert filters.names == (JPAS[1], JPAS[2], JPAS[0])
+        assert len(jpassed.load_filters("svo:OAJ")) == 4
+        with pytest.raises(InputError, match="a facility looks like 'OAJ'"):
+            jpassed.load_filters("svo:")
+
+    def test_spectra_in_these_bands(self, service):
+        from specutils import Spectrum  # slow to import
+
+        wave = np.arange(3000.0, 6000.0, 2.0)
+        flux = np.full(wave.size, 5.0)
+        unit = u.Unit("1e-17 erg / (s cm2 Angstrom)")
+        spectrum = Spectrum(
+            spectral_axis=wave * u.AA,
+            flux=flux * unit,
+            uncertainty=InverseVariance(np.ones(wave.size) / unit**2),
+        )
+        table = jpassed.jspectra([spectrum], filters="svo:OAJ/JPAS")
+        assert [name for name in table.colnames if name in JPAS] == [JPAS[1], JPAS[2], JPAS[0]]
+        flux_nu = (5.0 * unit).to(
+            u.uJy, u.spectral_density(FilterSet.from_svo(JPAS[0]).pivot[0] * u.AA)
+        )
+        assert_allclose(numbers(table[JPAS[0]]), [flux_nu.value], rtol=1e-4)
 
 
 class TestMaps:

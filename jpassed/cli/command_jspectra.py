@@ -49,7 +49,7 @@ class Excess(click.ParamType):
     "--filters",
     metavar="NAMES",
     multiple=True,
-    help="Filter sets, comma-separated. Default: jpas.",
+    help="Filter sets, comma-separated; svo:OAJ/JPLUS is one of the SVO. Default: jpas.",
 )
 @click.option(
     "--total-mag",

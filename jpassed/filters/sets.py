@@ -17,6 +17,8 @@ __all__ = ["find_band", "load_filters"]
 
 _EMBEDDED = ("jpas", "jplus")
 
+_SVO = "svo:"
+
 
 def load_filters(name: str) -> FilterSet:
     """A filter set by name.
@@ -26,7 +28,9 @@ def load_filters(name: str) -> FilterSet:
     name : str
         ``"jpas"`` (60 bands in the order of the miniJPAS array columns), ``"jplus"``,
         ``"galex"``, ``"sdss"``, ``"ps1"``, ``"2mass"``, ``"wise"``, ``"decam"``, ``"bass"``
-        or ``"mzls"``. Bands of all sets but ``"jpas"`` are named ``<set>_<band>``.
+        or ``"mzls"``. Bands of all sets but ``"jpas"`` are named ``<set>_<band>``. Or
+        ``"svo:FACILITY"``, ``"svo:FACILITY/INSTRUMENT"``: see `FilterSet.from_svo`, whose
+        defaults are taken (wavelengths in air).
 
     Returns
     -------
@@ -36,6 +40,8 @@ def load_filters(name: str) -> FilterSet:
     ------
     UnknownNameError
         If there is no such set.
+    FileError
+        If the SVO service is needed and cannot be reached.
 
     Notes
     -----
@@ -51,6 +57,9 @@ def load_filters(name: str) -> FilterSet:
     >>> len(filters), filters.names[0], filters.names[-1]
     (60, 'uJAVA', 'iSDSS')
     """
+    if name.startswith(_SVO):
+        facility, _, instrument = name.removeprefix(_SVO).partition("/")
+        return FilterSet.from_svo(facility=facility, instrument=instrument or None)
     if name not in filter_set_names():
         raise UnknownNameError("filter set", name, filter_set_names())
     if name in _EMBEDDED:
