@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from annotation_tables import small_model
 from archive_plans import SDSS, write_plan
 from astropy.table import vstack
 from click.testing import CliRunner
 from fault_proxy import FaultProxy
 from tap_server import TapServer
 
+import jpassed
 from jpassed.archives import fetch, load_plan, read_training_set
 from jpassed.cli import main
 from jpassed.exceptions import ServiceError
 from jpassed.io.catalogs import read_catalog
+from jpassed.surveys import read_labels
 from jpassed.surveys.extinction import extinction_coefficient
+from jpassed.surveys.survey import read_photometry
 from jpassed.vo.client import TapClient
 from jpassed.vo.matching import crossmatch
 
@@ -66,6 +70,23 @@ def test_galex_is_joined_by_position(loopback, tmp_path):
         numbers(direct["galex_nuv_flux"])[seen] * 10 ** (0.4 * k * ebv),
         rtol=1e-5,
     )
+
+
+def test_shards_are_tables_like_any_other(loopback, tmp_path):
+    boss = {**deepcopy(SDSS), "_plan": {"where": "class = 'GALAXY' AND plate = 7102"}}
+    fetch(write_plan(tmp_path, boss, crossmatch=["galex"]), tmp_path / "set")
+    table = rows_of(tmp_path / "set")
+    photometry = read_photometry(table)
+    for band in ("J0660", "sdss_u", "galex_nuv"):  # as they are: corrected for dust once
+        b = photometry.bands.index(band)
+        seen = np.isfinite(numbers(table[band]))
+        np.testing.assert_array_equal(photometry.observed[:, b], seen)
+        np.testing.assert_allclose(photometry.flux[seen, b], numbers(table[band])[seen])
+    labels = read_labels(table, {"z": "label_z", "logmstar": "label_logmstar"})
+    assert labels["z"].error_column == "label_z_err"
+    np.testing.assert_array_equal(labels["z"].observed, np.isfinite(numbers(table["label_z"])))
+    annotated = jpassed.annotate(table, model=small_model(), outputs=["logmstar"])
+    assert len(annotated) == len(table)
 
 
 def test_a_service_that_fails_on_the_way(

@@ -169,6 +169,7 @@ def test_catalogues_of_galaxies_add_objects_and_other_tables_do_not(tmp_path):
          UnknownNameError, "'r'"),
         ({"spectra": {"kind": "post"}}, UnknownNameError, "'post'"),
         ({"spectra": {"kind": "ssap"}}, InputError, "need 'url'"),
+        ({"spectra": {"kind": "url", "url": "x", "variants": {"a": "b"}}}, InputError, "'column'"),
         ({"name": None, "spelled": 1}, InputError, "'spelled'"),
     ],
 )  # fmt: skip

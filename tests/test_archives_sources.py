@@ -7,6 +7,7 @@ import pytest
 from fault_proxy import FaultProxy
 from tap_server import TapServer
 
+from jpassed.archives import load_archive
 from jpassed.archives.description import SpectrumSource
 from jpassed.archives.spectrum_sources import (
     NoSpectrumError,
@@ -34,6 +35,16 @@ def test_patterns_of_addresses():
         fill_pattern("{fibre}", row)
     with pytest.raises(InputError, match="cannot be filled in"):
         fill_pattern("{run2d:04d}", row)
+
+
+def test_reductions_of_sdss_lie_in_two_folders():
+    source = load_archive("sdss-dr17").spectra
+    assert source is not None
+    row = {"plate": 266, "mjd": 51602, "fiberid": 7, "run2d": "26"}
+    assert "/dr17/sdss/spectro/redux/26/" in find_address(source, "1", row, (0, 0))
+    row["run2d"] = "v5_13_2 "
+    found = find_address(source, "1", row, (0, 0))
+    assert "/dr17/eboss/spectro/redux/v5_13_2/spectra/lite/0266/spec-0266-51602-0007" in found
 
 
 def test_addresses_in_columns():

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import jpassed
 from jpassed.archives.assembly import Assembler, MatchStep
 from jpassed.archives.checksums import read_journal, sha256_of, write_journal
-from jpassed.archives.manifest import FORMAT, MANIFEST
+from jpassed.archives.manifest import MANIFEST
+from jpassed.archives.manifest_content import manifest_of
 from jpassed.archives.objects import Objects, join_tables
 from jpassed.archives.plan import Choice, FetchPlan, load_plan
 from jpassed.archives.position_matches import match_steps
@@ -27,8 +25,6 @@ from jpassed.archives.queries import fetch_table, table_query, write_json
 from jpassed.archives.row_table import LABEL_PREFIX
 from jpassed.archives.spectrum_store import SpectrumStore, Wanted
 from jpassed.exceptions import FileError
-from jpassed.jspectrum import load_noise
-from jpassed.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
     import os
@@ -202,7 +198,7 @@ def fetch(
             if progress:
                 progress(count, total)
         fetched += store.fetched
-    manifest = _manifest(found, records, groups, stores, shards)
+    manifest = manifest_of(found, records, groups, stores, shards)
     write_json(manifest, folder / MANIFEST)
     return FetchSummary(
         folder=folder,
@@ -326,81 +322,3 @@ def _counted(progress: Progress | None, before: int, total: int) -> Callable[[in
 
 def _same(path: Path, line: Mapping[str, Any]) -> bool:
     return path.is_file() and sha256_of(path) == line["sha256"]
-
-
-def _manifest(
-    plan: FetchPlan,
-    records: list[dict[str, Any]],
-    groups: list[tuple[Choice, Objects, NDArray[np.int64]]],
-    stores: Mapping[str, SpectrumStore],
-    shards: list[dict[str, Any]],
-) -> dict[str, Any]:
-    vocabulary = load_vocabulary()
-    labels: Counter[str] = Counter()
-    bands: Counter[str] = Counter()
-    left_out: Counter[str] = Counter()
-    for line in shards:
-        labels.update(line["labels"])
-        bands.update(line["bands"])
-        left_out.update(line["left_out"])
-    for _, objects, _ in groups:
-        left_out.update(objects.left_out)
-        for quantity, entry in objects.labels.items():
-            left_out.update({f"{quantity}: {why}": n for why, n in entry.left_out.items()})
-    versions = {"jpassed": jpassed.__version__, "python": platform.python_version()}
-    for name in ("numpy", "astropy", "pyvo", "pyarrow"):
-        versions[name] = metadata.version(name)
-    return {
-        "format": FORMAT,
-        "name": plan.name,
-        "plan": plan.as_dict(),
-        "plan_digest": plan.digest,
-        "vocabulary": vocabulary.digest,
-        "noise": None
-        if plan.noise is None
-        else {"preset": plan.noise, "digest": load_noise(plan.noise).digest, "seed": plan.seed},
-        "versions": versions,
-        "queries": records,
-        "spectra": {name: _spectra(store) for name, store in stores.items()},
-        "labels": {
-            q: {
-                "column": f"{LABEL_PREFIX}{q}",
-                "error": f"{LABEL_PREFIX}{q}_err",
-                "unit": vocabulary[q].unit,
-                "count": labels[q],
-                "provenance": _provenance(groups, q),
-            }
-            for q in vocabulary.scalars
-            if labels[q]
-        },
-        "bands": {band: n for band, n in bands.items() if n},
-        "counts": {
-            "rows": sum(line["rows"] for line in shards),
-            "with_spectrum": sum(line["with_spectrum"] for line in shards),
-            "left_out": dict(sorted(left_out.items())),
-        },
-        "shards": [{k: line[k] for k in ("path", "rows", "bytes", "sha256")} for line in shards],
-    }
-
-
-def _spectra(store: SpectrumStore) -> dict[str, Any]:
-    """Files are counted once, however many objects share one."""
-    files = {line["file"]: line["bytes"] for line in store.lines}
-    checksums = sorted({line["sha256"] for line in store.lines})
-    return {
-        "objects": len(store.lines), "files": len(files), "bytes": sum(files.values()),
-        "journal": f"spectra/{store.folder.name}/journal.jsonl", "sha256": checksums,
-    }  # fmt: skip
-
-
-def _provenance(
-    groups: list[tuple[Choice, Objects, NDArray[np.int64]]], quantity: str
-) -> dict[str, str]:
-    found = {}
-    for choice, _, _ in groups:
-        for table in choice.archive.all_tables:
-            for rule in table.labels:
-                if rule.quantity == quantity:
-                    said = "; ".join(t for t in (rule.provenance, table.reference) if t)
-                    found[f"{choice.archive.name}.{table.name}"] = said
-    return found

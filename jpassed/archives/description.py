@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jpassed.exceptions import UnknownNameError
@@ -179,7 +180,10 @@ class SpectrumSource:
     url : str
         Pattern with columns in braces, e.g. ``{plate:04d}``; the service of ``ssap``.
     column : str
-        Of ``column`` and ``datalink``: holds the address. Of ``sparcl``: the identifier.
+        Of ``column`` and ``datalink``: holds the address. Of ``sparcl``: the identifier. Of
+        ``url``: what `variants` goes by.
+    variants : mapping
+        Of ``url``: patterns in place of `url` for some values of `column`.
     match : str
         Of ``ssap``: the column of the answer that holds the object's key; the nearest if empty.
     radius : float
@@ -197,6 +201,7 @@ class SpectrumSource:
     radius: float = 2.0
     name: str = ""
     release: tuple[str, ...] = ()
+    variants: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

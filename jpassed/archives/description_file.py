@@ -191,6 +191,12 @@ def parse_spectra(block: Any, where: str) -> SpectrumSource:
         raise UnknownNameError(f"{where}: kind", found.get("kind"), KINDS)
     if "release" in found:
         found["release"] = as_texts(found["release"], f"{where}, release")
+    variants = found.get("variants", {})
+    if not isinstance(variants, Mapping):
+        raise InputError(f"{where}, variants: expected 'value: pattern' lines, got {variants!r}")
+    found["variants"] = {str(value): str(pattern) for value, pattern in variants.items()}
+    if variants and not found.get("column"):
+        raise InputError(f"{where}, variants: 'column' is missing, by which they are chosen")
     source = SpectrumSource(**found)
     needed = "url" if source.kind in ("url", "ssap") else "column"
     if not getattr(source, needed):

@@ -86,7 +86,8 @@ def find_address(
         If the service does not answer, or not with what was asked for.
     """
     if source.kind == "url":
-        return fill_pattern(source.url, row)
+        value = str(row.get(source.column, "")).strip()
+        return fill_pattern(source.variants.get(value, source.url), row)
     if source.kind in ("column", "datalink"):
         url = str(row.get(source.column) or "").strip()
         if not url:
