@@ -14,7 +14,7 @@ from test_catalogs_stilts import needs_stilts, stilts
 from test_readers import bits, odd_table
 
 from jpassed import annotate
-from jpassed.exceptions import InputError
+from jpassed.exceptions import FileError, InputError
 from jpassed.io import read_catalog, write_catalog
 from jpassed.io.native_columns import plain_table
 
@@ -190,3 +190,12 @@ def test_cards_of_the_file_that_was_read(tmp_path):
     assert (header["TDMIN3"], header["TDMAX3"], header["TUCD2"]) == (1, 2, "phot.flux")
     assert "TDMIN2" not in header and "CHECKSUM" not in header
     assert header["EXTNAME"] == "CAT"
+
+
+@needs_stilts
+def test_column_oriented_fits_is_refused(tmp_path):
+    write_catalog(QTable({"a": [1, 2, 3]}), tmp_path / "own.fits")
+    where = tmp_path / "columns.fits"
+    stilts("tpipe", f"in={tmp_path / 'own.fits'}", f"out={where}", "ofmt=colfits-plus")
+    with pytest.raises(FileError, match="column-oriented FITS .colfits.*save it as FITS"):
+        read_catalog(where)

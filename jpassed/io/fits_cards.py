@@ -78,6 +78,11 @@ def read_fits(content: bytes, path: Path, part: str | None) -> Any:
             warnings.simplefilter("always")
             with fits.open(BytesIO(content), memmap=False) as hdus:
                 hdu = _choose(list(hdus), path, part)
+                if hdus[0].header.get("COLFITS") is True:
+                    raise FileError(
+                        f"{path} is TOPCAT's column-oriented FITS (colfits), a single row of whole "
+                        "columns; save it as FITS"
+                    )
                 names = [str(name) for name in hdu.columns.names]
                 refuse_duplicates(names, path)
                 if any("truncated" in str(w.message) for w in caught):
