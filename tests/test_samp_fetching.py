@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from annotation_tables import make_table
+from astropy.table import Table
 
 from jpassed.exceptions import FileError, InputError, ServiceError
 from jpassed.io.catalogs import read_catalog, write_catalog
@@ -125,6 +126,17 @@ def test_a_file_whose_name_ends_in_anything(tmp_path, votable, folder):
     assert len(table) == 5
     assert place.is_file()
     assert list(folder.iterdir()) == []
+
+
+def test_a_long_votable_of_text(tmp_path, folder):
+    """As TOPCAT sends it: TABLEDATA, longer than what is read at a time."""
+    plain = Table({"id": np.arange(9000), "J0660": np.linspace(1, 2, 9000)})
+    path = tmp_path / "long.vot"
+    plain.write(path, format="votable", tabledata_format="tabledata")
+    assert path.stat().st_size > 600_000
+    table = fetch_table(path.as_uri(), "votable", folder, Limits())
+    np.testing.assert_array_equal(table["id"], plain["id"])
+    np.testing.assert_array_equal(table["J0660"], plain["J0660"])
 
 
 def test_a_url_as_java_writes_it(votable, folder):

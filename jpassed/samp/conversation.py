@@ -90,7 +90,8 @@ class Conversation:
         """Answer with an error; a notification has no answer, so that it is reported as well."""
         if not quiet:
             self._tell(f"{self._sender}: {self.request.mtype} failed: {reason}")
-        error = {"samp.errortxt": reason.splitlines()[0], "samp.usertxt": reason}
+        first = next(iter(reason.splitlines()), "no reason given")
+        error = {"samp.errortxt": first, "samp.usertxt": reason}
         self._reply("samp.error", {}, error)
         self._report(f"failed: {reason}", 100.0)
 
