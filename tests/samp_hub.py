@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import jpassed
 from jpassed.io.catalogs import read_catalog
 from jpassed.samp.connection import samp_library
 
@@ -34,6 +35,13 @@ print("up", flush=True)
 sys.stdin.read()
 hub.stop()
 """
+
+
+def with_package() -> dict[str, str]:
+    """An environment in which another Python finds the jpassed that is tested."""
+    folder = str(Path(jpassed.__file__).parent.parent)
+    paths = [folder, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 class Hub:
@@ -63,6 +71,7 @@ class HubProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env=with_package(),
         )
         assert self._process.stdout is not None
         # The library's own log goes to stdout as well.

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from annotation_tables import make_table, write_small
 from click.testing import CliRunner
-from samp_hub import JSAMP, LONG, Hub, HubProcess, JsampHub, Viewer, path_of
+from samp_hub import JSAMP, LONG, Hub, HubProcess, JsampHub, Viewer, path_of, with_package
 
 from jpassed.cli import main
 from jpassed.io.catalogs import read_catalog, write_catalog
@@ -168,7 +168,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env=with_package(),
         )
         self.wait_for("on the SAMP hub")
 
