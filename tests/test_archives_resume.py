@@ -58,7 +58,7 @@ def test_killed_at_any_moment_it_goes_on(plan, tmp_path, spectrum_files, project
         # From its first sign of life on, at any moment; the first kill comes in the queries.
         while not (folder / "plan.json").exists() and run.poll() is None:
             time.sleep(0.02)
-        if kills < 5:
+        if kills < 4:
             time.sleep(moments.uniform(0.0, 0.5) + 0.25 * kills)
             run.send_signal(signal.SIGKILL)
         done = run.wait() == 0
@@ -68,7 +68,7 @@ def test_killed_at_any_moment_it_goes_on(plan, tmp_path, spectrum_files, project
             assert path.stat().st_ino == inode, f"{path} was written again"
         for kind in ("spectra/**/*.fits", "queries/**/page-*.parquet"):
             whole |= {p: p.stat().st_ino for p in folder.glob(kind)}
-    assert kills >= 3
+    assert kills >= 2
     # A spectrum is asked for again only if a kill came while it was on its way.
     assert spectrum_files.requests.total() - 23 <= kills * WORKERS
     assert len(spectrum_files.requests) == 23

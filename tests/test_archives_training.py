@@ -189,6 +189,21 @@ def test_a_training_set_trains_next_to_the_simulator(
         assert not rows.all()
     assert seen > 40
 
+    # And so they are asked: with their errors, and not where they are not known.
+    question = prepared.questioner.ask(drawn, torch.Generator().manual_seed(8))
+    scaled, sigma = prepared.questioner.scaling.to_scaled(drawn.labels, drawn.label_error)
+    asked = 0
+    for i, name in enumerate(question.requests.names):
+        if name not in column:
+            continue
+        known = drawn.label_known[:, column[name]]
+        assert not bool((question.asked[:, i] & ~known).any())
+        rows = question.asked[:, i]
+        torch.testing.assert_close(question.target[rows, i], scaled[rows, column[name]])
+        torch.testing.assert_close(question.error[rows, i], sigma[rows, column[name]])
+        asked += int(rows.sum())
+    assert asked > 300
+
 
 def plain(column: Any) -> np.ndarray:
     values = np.asarray(np.ma.getdata(getattr(column, "unmasked", column)), dtype=float)

@@ -40,7 +40,7 @@ flux and error in microjansky, corrected for the Milky Way, and what was observe
 
 @dataclass
 class Part:
-    """Some rows of a training set, before they become a table.
+    """Bandfluxes of some rows, before they become a table.
 
     Attributes
     ----------
@@ -48,14 +48,11 @@ class Part:
         Band to microjansky, shape (N,).
     observed : dict
         Band to bool, shape (N,).
-    left_out : Counter
-        What was not taken, by reason.
     """
 
     flux: dict[str, Array]
     error: dict[str, Array]
     observed: dict[str, NDArray[np.bool_]]
-    left_out: Counter[str]
 
 
 class Assembler:
@@ -215,7 +212,6 @@ class Assembler:
             {name: flux[:, b] for b, name in enumerate(self.plan.bands)},
             {name: error[:, b] for b, name in enumerate(self.plan.bands)},
             {name: good[:, b] for b, name in enumerate(self.plan.bands)},
-            Counter(),
         )
 
     def _noisy(

@@ -26,7 +26,12 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     required=True,
     help="Folder of the training set.",
 )
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Objects of every archive.")
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Take the first N objects of every archive.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the queries and how many rows they give.")
 @click.option(
     "--workers",
