@@ -66,6 +66,7 @@ def command(
         raise click.UsageError(f"{', '.join(stray)}: only with --tap.")
 
     from jpassed.annotation import annotate
+    from jpassed.annotation.streaming import few_messages
     from jpassed.io.catalogs import default_output, read_catalog, write_catalog
 
     target = output if output is not None else default_output(source)
@@ -73,7 +74,7 @@ def command(
     if samp:
         check_hub()
     table = read_catalog(source)
-    with progress_bar("objects") as progress:
+    with few_messages(), progress_bar("objects") as progress:
         annotated = annotate(table, **keywords, progress=progress)
     write_catalog(annotated, target, overwrite=overwrite)
     click.echo(f"{target}: {len(annotated)} rows")
