@@ -43,6 +43,8 @@ def every_kind() -> Table:
     table["counts"] = MaskedColumn(rng.integers(0, 99, (N, 5)).astype("i4"), mask=elements)
     table["flags"] = rng.integers(0, 99, (N, 5)).astype("i2")
     table["limits"] = np.where(np.arange(N) % 2, np.inf, -np.inf)
+    table["undefined"] = np.where(np.arange(N) % 2, np.nan, 2.5)  # NaN without a mask
+    table["pairs"] = np.column_stack([np.ones(N), table["undefined"]])
     table["mass"] = rng.random(N) * u.dex(u.solMass)
     table.meta.update(
         jp_model="default", jp_weights="abc\\def", jp_version="0.1.0",

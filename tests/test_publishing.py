@@ -34,6 +34,7 @@ def small(**more) -> Table:
     return Table({"id": [1, 2, 3], "ra": [1.0, 2.0, 3.0], "dec": [4.0, 5.0, 6.0], **more})
 
 
+@pytest.mark.filterwarnings("ignore:The unit:astropy.units.UnitsWarning")
 def test_columns_are_described(out):
     done = publish(every_kind(), out, creator="Doe, J.")
     found = columns(out)
@@ -47,7 +48,8 @@ def test_columns_are_described(out):
         "lowest": "integer", "truth": "boolean", "text": "unicode",
         "quoted/u-r 2": "double precision", "quoted/SIZE": "real", "scale": "double precision",
         "class": "text", "fluxes": "real[5]", "counts": "integer[5]", "flags": "smallint[5]",
-        "limits": "double precision", "mass": "double precision",
+        "limits": "double precision", "undefined": "double precision",
+        "pairs": "double precision[2]", "mass": "double precision",
     }
     assert dict(found["single"].attrib) == {
         "name": "single", "type": "real", "unit": "uJy", "ucd": "phot.flux.density;em.opt",
@@ -55,6 +57,7 @@ def test_columns_are_described(out):
     }
     assert found["object_id"].get("ucd") == "meta.id;meta.main"
     assert found["object_id"].get("required") == "True"
+    assert found["undefined"].get("required") is None
     assert found["ra"].get("ucd") == "pos.eq.ra;meta.main"
     assert u.Unit(found["fluxes"].get("unit"), format="vounit") == every_kind()["fluxes"].unit
     assert found["mass"].get("unit") is None
@@ -195,6 +198,18 @@ def test_names_that_cannot_be(out, name, said):
 def test_columns_that_cannot_be_served(out, values, said):
     with pytest.raises(InputError, match=said):
         publish(small(odd=values), out, creator="x")
+
+
+def test_text_of_other_kinds(out):
+    words = Table({"id": [1, 2, 3], "o": np.array(["a", None, "c"], object)})
+    words["b"] = [b"\xce\xb1"] * 3
+    publish(words, out, creator="x")
+    content = read_catalog(out / "data" / "main.vot")
+    assert list(content["o"]) == ["a", "", "c"]
+    assert list(content["b"]) == ["α"] * 3
+    found = columns(out)
+    assert (found["o"].get("type"), found["o"].get("required")) == ("text", None)
+    assert (found["b"].get("type"), found["b"].get("required")) == ("unicode", "True")
 
 
 def test_no_number_left_for_null(out):

@@ -20,6 +20,8 @@ from jpassed.io.catalogs import read_catalog
 from jpassed.publishing import Publication, publish
 
 pyvo = pytest.importorskip("pyvo")
+# erg and Angstrom are deprecated in VOUnit, and what astronomers use
+pytestmark = pytest.mark.filterwarnings("ignore:The unit:astropy.units.UnitsWarning")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,6 @@ def dachs(tap: TapServer) -> Iterator[Callable[..., str]]:
     for name in imported:
         run("drop", name)
         shutil.rmtree(inputs / name.split("/")[0])
-    run("serve", "reload")
 
 
 def serve(dachs: Callable[..., str], done: Publication) -> None:
@@ -75,6 +76,8 @@ def served(tap: TapServer, dachs, tmp_path_factory) -> Table:
 def test_values_come_back_to_the_last_bit_and_masks_with_them(served, name) -> None:
     there, back = every_kind()[name], served[name]
     mask = np.ma.getmaskarray(there)
+    if name in ("undefined", "pairs"):  # NaN is NULL to DaCHS
+        mask = np.isnan(there)
     if name != "text":  # an answer of TAP has no null text
         np.testing.assert_array_equal(np.ma.getmaskarray(back), mask)
     ours, theirs = np.ma.getdata(there)[~mask], np.ma.getdata(back)[~mask]

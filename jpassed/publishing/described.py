@@ -112,8 +112,8 @@ def _describe(column: Any, name: str, field: str) -> tuple[DescribedColumn, Any]
             f"column {name!r} is a {type(column).__name__}; store it as numbers or text "
             "(a time as MJD, positions as two columns in degrees)"
         )
-    mask: Any = np.asarray(np.ma.getmaskarray(column))
     values = np.asarray(np.ma.getdata(column))
+    mask = _missing(values) | np.ma.getmaskarray(column)
     kind, element = _element(values, name)
     text = element == "text"
     if values.ndim > 2 or (text and values.ndim > 1):
@@ -136,7 +136,8 @@ def _describe(column: Any, name: str, field: str) -> tuple[DescribedColumn, Any]
             rows = np.zeros_like(rows)
         mask = np.repeat(rows[:, None], values.shape[1], axis=1)
     if text:
-        kept: Any = np.where(mask, "", values.astype(str))
+        texts = np.char.decode(values, "utf-8", "replace") if values.dtype.kind == "S" else values
+        kept: Any = np.where(mask, "", texts.astype(str))
         if any(not item.isascii() for item in kept):  # "text" is served as ASCII
             kind = "unicode"
     else:
@@ -154,6 +155,15 @@ def _describe(column: Any, name: str, field: str) -> tuple[DescribedColumn, Any]
         null=null,
     )
     return described, kept
+
+
+def _missing(values: NDArray[Any]) -> Any:
+    """What is null without a mask: to DaCHS, NaN is, and None is no text."""
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind == "O":
+        return np.array([item is None for item in values.flat]).reshape(values.shape)
+    return np.zeros(values.shape, dtype=bool)
 
 
 def _element(values: NDArray[Any], name: str) -> tuple[str, str]:

@@ -29,8 +29,8 @@ The table is then `{schema}.{table}` of the server's TAP service, for example
 SELECT TOP 10 {shown} FROM {schema}.{table}
 ```
 {cone}{quoted}
-Masked values are NULL. `<publish sets="local">` keeps the services out of the VO registry; write
-`ivo_managed,local` when they are to be found by everybody.
+Masked values and NaN are NULL. `<publish sets="local">` keeps the services out of the VO registry;
+write `ivo_managed,local` when they are to be found by everybody.
 {provenance}"""
 
 

@@ -106,9 +106,9 @@ def publish(
 
     Notes
     -----
-    Masked values become NULL. Masked elements of an array become NaN in arrays of floats, and the
-    column's null value in arrays of whole numbers, as VOTable has no other null for them. All
-    values arrive in the database to the last bit, but for the sign of zero, which PostgreSQL's
+    Masked values and NaN become NULL. Masked elements of an array become NaN in arrays of floats,
+    and the column's null value in arrays of whole numbers, as VOTable has no other null for them.
+    All values arrive in the database to the last bit, but for the sign of zero, which PostgreSQL's
     numbers have not. Backslashes in parameters become slashes: DaCHS would take them for macros.
 
     Examples
