@@ -90,6 +90,29 @@ def serving(answer: Callable[[Request], Reply] | list[Reply]) -> Iterator[Canned
         server.server_close()
 
 
+def with_jobs(sync: Reply, result: Reply | None = None) -> Callable[[Request], Reply]:
+    """Answers of a service that fails at once, and has jobs."""
+    phases = iter(["PENDING", "QUEUED", "EXECUTING"])
+
+    def answer(request: Request) -> Reply:
+        path = request.path.partition("?")[0].removeprefix("/tap")
+        if path == "/sync":
+            return sync
+        if request.method == "POST" and path == "/async":
+            return Reply("", status=303, headers={"Location": "http://inside:8080/tap/async/7"})
+        if path == "/async/7/results/result":
+            return result or Reply(votable())
+        if path == "/async/7" and request.method == "GET":
+            return Reply(
+                '<job xmlns="http://www.ivoa.net/xml/UWS/v1.0"><jobId>7</jobId>'
+                f"<phase>{next(phases, 'COMPLETED')}</phase></job>",
+                "text/xml",
+            )
+        return Reply("", "text/plain", 200 if path.startswith("/async/7") else 404)
+
+    return answer
+
+
 def votable(
     rows: str = "<TR><TD>1</TD></TR>",
     fields: str = '<FIELD name="a" datatype="int"/>',

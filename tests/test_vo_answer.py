@@ -8,9 +8,15 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import QTable
-from canned_service import Reply, failure, serving, votable
+from canned_service import Reply, failure, serving, votable, with_jobs
 
-from jpassed.exceptions import LoginError, QueryError, ServiceError, TruncatedAnswerError
+from jpassed.exceptions import (
+    JpassedError,
+    LoginError,
+    QueryError,
+    ServiceError,
+    TruncatedAnswerError,
+)
 from jpassed.io import read_catalog, write_catalog
 from jpassed.vo.answer import check_whole, read_answer
 from jpassed.vo.client import TapClient
@@ -286,6 +292,29 @@ def test_a_limit_below_maxrec_is_an_error_too():
             ask(service, maxrec=5, mode="sync")
         table = ask(service, maxrec=1, mode="sync")
     assert len(table) == 1 and table.meta["jp_overflow"] is True
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (Reply(failure("Query timed out (took too long).")), "the service stops it after its time"),
+        (Reply(failure("Job exceeded its execution duration"), status=400), "the service stops it"),
+        (Reply("slow", "text/plain", 504), "HTTP 504 Gateway Timeout"),
+        (Reply("slow", "text/plain", 408), "HTTP 408 Request Timeout"),
+        (Reply(votable(after=OVERFLOW)), "cut at 1 rows"),
+    ],
+)
+def test_what_is_too_much_for_one_request_becomes_a_job(reply, why):
+    """Of a service that calls itself by another name than we do."""
+    said = []
+    with serving(with_jobs(reply)) as service:
+        table = ask(service, progress=said.append)
+        with pytest.raises(JpassedError):
+            ask(service, mode="sync")
+    assert list(table["a"]) == [1] and len(service.asked("/async/7/results/result")) == 1
+    assert said[0].startswith(why) and said[0].endswith("; asking again as a job")
+    assert said[1:5] == [f"job {service.url}/async/7", "queued", "executing", "1 rows"]
+    assert [request.method for request in service.asked("/async/7")][-1] == "DELETE"
 
 
 def test_a_job_that_is_not_below_the_services_url():

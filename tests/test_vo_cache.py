@@ -159,6 +159,16 @@ def test_what_cannot_be_kept_is_still_an_answer(service, tmp_path, caplog):
     assert "the answer is not kept" in caplog.text
 
 
+def test_the_oldest_make_room(service, tmp_path, monkeypatch):
+    size = 0
+    for number in range(6):
+        ask(service, tmp_path, f"SELECT {number} FROM t")
+        size = size or sum(path.stat().st_size for path in tmp_path.iterdir())
+        monkeypatch.setattr("jpassed.vo.cache.LARGEST", 3 * size + 1)
+    kept = {answer.query for answer in list_cached(tmp_path)}
+    assert kept == {"SELECT 3 FROM t", "SELECT 4 FROM t", "SELECT 5 FROM t"}
+
+
 def test_processes_that_keep_the_same_answer_at_once(service, tmp_path):
     script = (
         "import sys; from pathlib import Path; from jpassed.vo import TapClient\n"

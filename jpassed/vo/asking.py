@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from jpassed.exceptions import TruncatedAnswerError
+from jpassed.exceptions import QueryError, TruncatedAnswerError
 from jpassed.vo.adql import normalised
 from jpassed.vo.answer import check_whole, read_answer
 from jpassed.vo.cache import AnswerCache, now
@@ -27,6 +28,8 @@ LARGE_UPLOAD = 2_000_000
 """Bytes of uploads from which on a query is a job."""
 SYNC_ROWS = 20_000
 """Rows from which on a query is a job where the service's limit is not known."""
+TOO_LONG = r"\btime[ds]?[ -]?out\b|\btime limit\b|\btoo long\b|\bexecution (time|duration)\b"
+"""What services say of a query at once that takes longer than they allow."""
 
 
 class Asking:
@@ -114,7 +117,11 @@ class Asking:
         except GaveUpError as exc:
             if not exc.timeout:
                 raise
-            why = f"no answer within {self.transport.timeout:g} s"
+            why = exc.reason
+        except QueryError as exc:
+            if not re.search(TOO_LONG, str(exc), re.IGNORECASE):
+                raise
+            why = "the service stops it after its time limit"
         else:
             if not order.lacks_rows(len(table), cut, self._sync_limits(order.maxrec, len(table))):
                 return table, cut

@@ -21,6 +21,9 @@ __all__ = ["AnswerCache", "CachedAnswer", "clear_cache", "list_cached"]
 
 logger = logging.getLogger(__name__)
 
+LARGEST = 2_000_000_000
+"""Bytes of kept answers; the oldest make room for new ones."""
+
 _ANSWER, _JOB = ".vot", ".job.json"
 _MARK = b"<!-- jpassed "
 _NOTE = 1 << 20
@@ -103,8 +106,8 @@ class AnswerCache:
 
     Notes
     -----
-    Files are readable by the user alone. Nothing that is written holds a password or a token.
-    What cannot be written or read is logged and does not stop a query.
+    Files are readable by the user alone, and together not larger than `LARGEST`. Nothing that is
+    written holds a password or a token. What cannot be written or read is logged and does not stop a query.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -148,8 +151,20 @@ class AnswerCache:
                     stream.seek(0)
                     shutil.copyfileobj(stream, target, 1 << 20)
                     target.write(b"\n" + _MARK + text.encode("utf-8") + b" -->\n")
+            self._make_room()
         except (FileError, OSError) as exc:
             logger.warning("the answer is not kept: %s", exc)
+
+    def _make_room(self) -> None:
+        """Delete the oldest answers where all together are too large."""
+        found = [(path.stat(), path) for path in self._folder().glob(f"*{_ANSWER}")]
+        size = sum(stat.st_size for stat, _ in found)
+        for stat, path in sorted(found, key=lambda entry: entry[0].st_mtime_ns):
+            if size <= LARGEST:
+                break
+            logger.info("deleting the kept answer %s to make room", path)
+            path.unlink(missing_ok=True)
+            size -= stat.st_size
 
     def keep_job(self, key: str, note: dict[str, Any]) -> None:
         """Remember a running job (``job_url`` in the note)."""

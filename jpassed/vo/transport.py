@@ -37,9 +37,9 @@ _PIECE = 1 << 17
 class GaveUpError(ServiceError):
     """All tries failed; the last with a time-out or not."""
 
-    def __init__(self, message: str, timeout: bool) -> None:
+    def __init__(self, message: str, failure: TransientError) -> None:
         super().__init__(message)
-        self.timeout = timeout
+        self.reason, self.timeout = failure.reason, failure.timeout
 
 
 class Transport:
@@ -142,7 +142,7 @@ class Transport:
         raise GaveUpError(
             f"{self.named}: {what} failed {times}: {failure.reason}. "
             f"{advice or 'Check the network and the service, and try again later'}",
-            failure.timeout,
+            failure,
         )
 
     @property
@@ -277,7 +277,11 @@ class Transport:
         if status == 500 and error_words(head):
             raise QueryError(f"{self.named} refuses the query: {said}")
         if status in (408, 425, 429, 500, 502, 503, 504) or status > 520:
-            raise TransientError(shown, wait=retry_after(response.headers.get("Retry-After")))
+            raise TransientError(
+                shown,
+                wait=retry_after(response.headers.get("Retry-After")),
+                timeout=status in (408, 504),
+            )
         if error_words(head) and status in (400, 422):
             raise QueryError(f"{self.named} refuses the query: {said}")
         if status == 413:
