@@ -340,3 +340,33 @@ def test_archives_are_joined_into_one_set(sdss, tmp_path):
     assert len(read_training_set(tmp_path / "set").shards()) == 2
     only = fetch(load_plan(plan, limit=3), tmp_path / "only", limit=5)
     assert only.rows == 6
+
+
+def test_photometry_and_redshifts_without_any_spectrum(services, tmp_path):
+    catalogue = {
+        "name": "photometry", "service": "loopback",
+        "objects": {
+            "table": "bulk.galaxies", "key": "object_id", "ra": "ra", "dec": "dec",
+            "labels": {"z": {"value": "z_spec", "error_floor": 5e-4}},
+            "photometry": {"survey": "minijpas", "columns": ["flux_auto", "flux_relerr_auto"]},
+        },
+    }  # fmt: skip
+    plan = write_plan(tmp_path, catalogue, page_rows=120, shard_rows=200)
+    summary = fetch(plan, tmp_path / "set", limit=300)
+    assert (summary.rows, summary.with_spectrum) == (300, 0)
+    assert len(read_training_set(tmp_path / "set").shards()) == 2
+    table = rows_of(tmp_path / "set")
+    pages = [
+        read_catalog(p)
+        for p in sorted((tmp_path / "set/queries/photometry/objects").glob("*.parquet"))
+    ]
+    keys = [str(key) for page in pages for key in page["object_id"]]
+    assert list(table["key"]) == keys[:300]
+    z = np.concatenate([numbers(page["z_spec"]) for page in pages])[:300]
+    np.testing.assert_allclose(numbers(table["label_z"]), z, rtol=1e-6)
+    assert 0 < np.isfinite(z).sum() < 300  # an object without a redshift is kept
+    np.testing.assert_allclose(numbers(table["label_z_err"])[np.isfinite(z)], 5e-4)
+    relative = np.concatenate([np.asarray(page["flux_relerr_auto"]) for page in pages])[:300]
+    np.testing.assert_allclose(
+        numbers(table["J0660_err"]), np.abs(relative[:, 29] * numbers(table["J0660"])), rtol=1e-5
+    )

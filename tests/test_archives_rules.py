@@ -99,6 +99,13 @@ def test_masses_become_logarithms_of_the_vocabulary():
     np.testing.assert_allclose((found.value[0], found.error[0]), (9.966, 0.2))
 
 
+def test_a_label_without_errors_takes_the_stated_one():
+    rule = LabelRule("z", ("z",), error_floor=0.001, needs_redshift=False)
+    found = values_of(rule, {"z": [0.1, np.nan]})
+    np.testing.assert_array_equal(found.observed, [True, False])
+    assert found.error[0] == 0.001
+
+
 def test_values_that_the_vocabulary_does_not_hold_are_left_out():
     rule = LabelRule("z", ("z",), ("e",), needs_redshift=False)
     found = values_of(rule, {"z": [-0.005, -0.1, 1.2, 2.4], "e": [1e-3] * 4})

@@ -55,7 +55,8 @@ class LabelRule:
     frame : {"rest", "observed"}
         Of an equivalent width.
     scale, offset, error_floor : float
-        `error_floor` is added in quadrature, in the vocabulary's unit.
+        `error_floor` is added in quadrature, in the vocabulary's unit; it is the error where the
+        table has none.
     log10 : bool
         Whether the columns hold the value itself, not its logarithm.
     valid : tuple of float

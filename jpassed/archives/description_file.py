@@ -158,8 +158,12 @@ def _label(block: Mapping[str, Any], quantity: str, where: str, long: bool) -> L
         else:
             chosen[key] = value
     rule = LabelRule(quantity=quantity, **{"value": (), **chosen})
-    if not rule.value or bool(rule.error) == bool(rule.interval):
-        raise InputError(f"{where}: expected 'value' and either 'error' or 'interval'")
+    stated = bool(rule.error) + bool(rule.interval)
+    if not rule.value or stated > 1 or (not stated and rule.error_floor <= 0):
+        raise InputError(
+            f"{where}: expected 'value' and either 'error' or 'interval', or a positive "
+            "'error_floor' where the table has no errors"
+        )
     if rule.error and len(rule.error) != len(rule.value):
         raise InputError(f"{where}: expected one error for each value")
     if rule.interval and len(rule.interval) != 2:

@@ -149,7 +149,7 @@ def measure(
     if rule.flags is not None:
         flagged, _ = rows.of_objects(rows.flagged(rule.flags).astype(float))
         drop(flagged != 0, f"flagged in {rule.flags.column}")
-    drop(~(np.isfinite(error) & (error > 0)), "no positive error")
+    drop(~np.isfinite(error), "no positive error")
     if rule.needs_redshift:
         drop(unsafe, "redshift not safe")
     with np.errstate(all="ignore"):
@@ -188,10 +188,12 @@ def _sums(rule: LabelRule, rows: Rows, line: str) -> tuple[Array, Array, NDArray
             if rule.interval:
                 first, last = (rows.of_objects(rows.numbers(c), chosen)[0] for c in rule.interval)
                 sigma = 0.5 * (last - first)
-            else:
+            elif rule.error:
                 sigma, _ = rows.of_objects(rows.numbers(rule.error[k]), chosen)
+            else:
+                sigma = np.zeros(rows.count)  # `error_floor` is all that is known
             total, every = total + part, every & present
-            positive &= sigma > 0
+            positive &= (sigma > 0) | (not rule.error and not rule.interval)
             variance = variance + sigma**2
     error = np.where(positive, np.sqrt(variance), np.nan)
     return total, error, every

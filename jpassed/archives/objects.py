@@ -149,7 +149,10 @@ def join_tables(
     for table in reversed(archive.all_tables):  # of columns of one name those of `objects` stay
         if not table.line:
             names = table.wanted if table is archive.objects else table.columns
-            columns.update({name: _first_rows(rows[table.name], name) for name in names})
+            arrays = {n for n in names if tables[table.name][n].ndim > 1}  # no part of an address
+            columns.update(
+                {name: _first_rows(rows[table.name], name) for name in names if name not in arrays}
+            )
     objects = Objects(
         archive=archive,
         key=list(keys),
