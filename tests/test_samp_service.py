@@ -6,12 +6,13 @@ import threading
 
 import numpy as np
 import pytest
-from annotation_tables import make_table, numbers
-from samp_fixtures import assert_same, catalogue, expected, given_rows, hub, serve, viewer
+from annotation_tables import make_table, numbers, small_model
+from samp_fixtures import OPTIONS, assert_same, catalogue, expected, given_rows, hub, serve, viewer
 from samp_hub import LONG, Viewer, path_of
 
 from jpassed.exceptions import InputError
 from jpassed.io.catalogs import read_catalog, write_catalog
+from jpassed.samp import AnnotationService
 from jpassed.samp.known_tables import KnownTable, KnownTables, row_numbers
 
 __all__ = ["catalogue", "hub", "serve", "viewer"]  # fixtures
@@ -70,14 +71,33 @@ def test_a_viewer_of_fits_gets_fits(hub, serve, catalogue):
     viewer.close()
 
 
-def test_several_tables_are_done_in_order(viewer, serve, catalogue):
-    serve()
-    to = viewer.jpassed()
-    for k in range(4):
-        viewer.client.ecall(
-            to, f"tag{k}", "table.load.votable", url=catalogue.as_uri(), name=f"n{k}"
-        )
-    assert [viewer.next()[0]["name"] for _ in range(4)] == [f"n{k} (jpassed)" for k in range(4)]
+class Recorder(AnnotationService):
+    """Notes the order in which messages arrive: the hub passes them on in threads of its own."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.heard = []
+        self._one_at_a_time = threading.Lock()
+
+    def _hear(self, private_key, sender, message_id, mtype, params, extra):
+        with self._one_at_a_time:
+            self.heard.append(f"{params['name']} (jpassed)")
+            super()._hear(private_key, sender, message_id, mtype, params, extra)
+
+
+def test_several_tables_are_done_in_order(viewer, catalogue):
+    done = []
+    with Recorder({"model": small_model(), **OPTIONS}, tell=done.append) as service:
+        service.start()
+        to = viewer.jpassed()
+        for k in range(5):
+            viewer.client.ecall(
+                to, f"tag{k}", "table.load.votable", url=catalogue.as_uri(), name=f"n{k}"
+            )
+        names = [viewer.next()[0]["name"] for _ in range(5)]
+        assert sorted(names) == sorted(service.heard) == [f"n{k} (jpassed)" for k in range(5)]
+    told = [line.partition(":")[0] + " (jpassed)" for line in done if "rows annotated" in line]
+    assert told == service.heard
 
 
 def test_a_notification_is_annotated_as_well(viewer, serve, catalogue):
