@@ -107,7 +107,8 @@ class AnswerCache:
     Notes
     -----
     Files are readable by the user alone, and together not larger than `LARGEST`. Nothing that is
-    written holds a password or a token. What cannot be written or read is logged and does not stop a query.
+    written holds a password or a token. What cannot be written or read is logged and does not
+    stop a query.
     """
 
     def __init__(self, folder: Path | None) -> None:

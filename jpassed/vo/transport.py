@@ -324,12 +324,16 @@ class Transport:
         form = login_form(self.service.url)
         if form is None:
             return
-        fields = {
-            form.user: self._credentials.user,
-            form.password: self._credentials.password.reveal(),
-            **form.further,
-        }
-        answer = self._cookies.post(form.url, data=fields, timeout=self.timeout)
+        # In one expression: no variable here holds the password when an error is raised.
+        answer = self._cookies.post(
+            form.url,
+            data={
+                form.user: self._credentials.user,
+                form.password: self._credentials.password.reveal(),
+                **form.further,
+            },
+            timeout=self.timeout,
+        )
         if answer.status_code in (401, 403) or (
             answer.ok and is_login(answer.content, page_title(answer.content), "")
         ):
