@@ -129,12 +129,12 @@ def test_quoted_names_key_and_cone_search(served, tap: TapServer) -> None:
     assert (indexed["object_id"], indexed["single"]) == (1, 0)
 
 
-def sh_blocks(text: str) -> list[str]:
-    return re.findall(r"^```sh\n(.+?)^```", text, flags=re.M | re.S)
+def blocks(text: str, language: str) -> str:
+    return "\n".join(re.findall(rf"^```{language}\n(.+?)^```", text, flags=re.M | re.S))
 
 
 def test_the_commands_of_the_page(
-    served, tap: TapServer, dachs, project_root: Path, tmp_path: Path
+    served, tap: TapServer, dachs, project_root: Path, tmp_path: Path, monkeypatch
 ) -> None:
     """As they are shown, on the loopback server; taplint sees the table of every kind as well."""
     page = (project_root / "docs" / "publish.md").read_text(encoding="utf-8")
@@ -151,7 +151,7 @@ def test_the_commands_of_the_page(
         "PYTHONPATH": str(project_root),
         "JPASSED_SERVICES": str(tap.services(tmp_path / "services.yaml")),
     }
-    commands = "\n".join(sh_blocks(page)).replace("https://dachs.example.org/tap", tap.url)
+    commands = blocks(page, "sh").replace("https://dachs.example.org/tap", tap.url)
     if shutil.which("stilts") is None:
         commands = re.sub(r"^stilts .*$", "", commands, flags=re.M)
     inputs = Path(dachs("config", "inputsDir").strip())
@@ -170,6 +170,9 @@ def test_the_commands_of_the_page(
         keys = [f"{t}-{n}" for t, n in zip(whole["tile_id"], whole["number"], strict=True)]
         for row in five:
             assert row["jp_z"] == whole["jp_z"][keys.index(row["jp_id"])]
+        monkeypatch.chdir(tmp_path)
+        exec(blocks(page, "python"), {"annotated": whole})
+        assert (tmp_path / "mine_jp" / "q.rd").is_file()
     finally:
         dachs("drop", "minijpas_jp/q")
         shutil.rmtree(inputs / "minijpas_jp", ignore_errors=True)
