@@ -199,3 +199,19 @@ def test_column_oriented_fits_is_refused(tmp_path):
     stilts("tpipe", f"in={tmp_path / 'own.fits'}", f"out={where}", "ofmt=colfits-plus")
     with pytest.raises(FileError, match="column-oriented FITS .colfits.*save it as FITS"):
         read_catalog(where)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_text_beyond_ascii_in_fits(tmp_path, encoding, caplog):
+    names = ["Möbius", "", "Ångström"]
+    hdu = fits.BinTableHDU.from_columns(
+        [fits.Column("name", "12A", array=[name.encode(encoding) for name in names])]
+    )
+    hdu.writeto(tmp_path / "in.fits")
+    table = read_catalog(tmp_path / "in.fits")
+    assert [text or "" for text in table["name"].tolist()] == names
+    for ending in ("fits", "vot", "ecsv", "parquet"):
+        write_catalog(table, tmp_path / f"out.{ending}")
+        back = read_catalog(tmp_path / f"out.{ending}")["name"]
+        assert [text or "" for text in back.tolist()] == names
+    assert "name: FITS holds ASCII text only; written as UTF-8" in caplog.text

@@ -99,7 +99,10 @@ def _native(column: Any) -> Any:
     dtype = column.dtype
     if dtype.kind == "S":
         plain = np.asarray(column.data.data if hasattr(column, "mask") else column.data)
-        return _replaced(column, np.char.decode(plain, "utf-8", "replace"))
+        try:
+            return _replaced(column, np.char.decode(plain, "utf-8"))
+        except UnicodeDecodeError:  # Latin-1 has a letter for every byte: nothing is lost
+            return _replaced(column, np.char.decode(plain, "latin-1"))
     if not dtype.isnative:
         plain = np.asarray(column.data.data if hasattr(column, "mask") else column.data)
         return _replaced(column, plain.astype(dtype.newbyteorder("=")))
