@@ -149,6 +149,22 @@ def test_a_survey_by_name_or_map(tmp_path):
         identify(table, "glaex")
 
 
+def test_context_of_a_map_is_told_and_kept(tmp_path):
+    table = columns_of_jpassed(np.random.default_rng(3))
+    table["z_spec"], table["mass"], table["dm"] = 0.1, 10.0, 0.2
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "context: {z: z_spec, logmstar: 'mass,dm'}\nbands: {J0660: {flux: J0660, error: J0660_err}}"
+    )
+    found = identify(table, path)
+    assert found.context == {"z": "z_spec", "logmstar": "mass,dm"}
+    assert found.labels == ()
+    assert not {"z_spec", "mass", "dm"} & set(found.others)
+    assert "Used as context, as the survey file says:\n  z_spec: z\n" in str(found)
+    (tmp_path / "again.yaml").write_text(found.as_map())
+    assert load_survey(tmp_path / "again.yaml").context == found.context
+
+
 def test_own_passbands_and_zero_points_are_in_the_map(tmp_path):
     table = Table({"f": [1.0, 2.0], "e": [0.1, 0.2], "g": [3.0, 4.0], "d": [0.1, 0.1]})
     path = tmp_path / "mine.yaml"

@@ -78,6 +78,8 @@ class Identification:
     bands : tuple of IdentifiedBand
     also_used : dict
         Further columns that are read (flags, Galactic extinction), and what for.
+    context : dict
+        Labels that the survey file names: quantity to column.
     left_out : tuple of LeftOut
         Columns that look like bandfluxes and are not used.
     labels : tuple of LabelSuggestion
@@ -95,6 +97,7 @@ class Identification:
     surveys: tuple[str, ...] = ()
     bands: tuple[IdentifiedBand, ...] = ()
     also_used: dict[str, str] = field(default_factory=dict)
+    context: dict[str, str] = field(default_factory=dict)
     left_out: tuple[LeftOut, ...] = ()
     labels: tuple[LabelSuggestion, ...] = ()
     near: tuple[NearMiss, ...] = ()
@@ -111,6 +114,7 @@ class Identification:
     def others(self) -> tuple[str, ...]:
         """Columns that are none of these."""
         known = {b.column for b in self.bands} | {b.error_column for b in self.bands}
+        known |= {name.strip() for text in self.context.values() for name in text.split(",")}
         known |= set(self.also_used) | {item.column for item in self.left_out}
         known |= {name for item in self.labels for name in (item.column, item.error_column) if name}
         return tuple(name for name in self.columns if name not in known)
@@ -169,9 +173,11 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         survey = load_survey(survey)
     problem = ""
     found = MatchResult((), (), ())
+    context: dict[str, str] = {}
     try:
         chosen = survey if isinstance(survey, Survey) else detect_survey(table)
         found = chosen.match(table)
+        context = dict(chosen.context)
     except InputError as exc:
         problem = str(exc)
     if not found.matches and not problem:
@@ -183,6 +189,7 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         problem = "the table has no rows"
     also = {name: what for m in found.matches for name, what in aux_columns(m, reader).items()}
     used = {m.value for m in found.matches} | {m.error for m in found.matches} | set(also)
+    used |= {name.strip() for text in context.values() for name in text.split(",")}
     labels = suggest_labels(reader, used)
     near = () if bands else near_misses(reader)
     return Identification(
@@ -191,12 +198,13 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         surveys=tuple(dict.fromkeys(band.survey for band in bands)),
         bands=bands,
         also_used=also,
+        context=context,
         left_out=_left_out(found, reader, used | {item.column for item in labels}),
         labels=labels,
         near=near,
         messages=found.messages,
         problem=problem,
-        _map=map_of(found.matches, reader) if bands else suggest_map(reader) + "\n",
+        _map=map_of(found.matches, reader, context) if bands else suggest_map(reader) + "\n",
     )
 
 

@@ -22,6 +22,10 @@ def as_text(found: Identification) -> str:
         lines += ["", f"jpassed annotate would refuse it: {found.problem.splitlines()[0]}"]
     lines += _bands(found.bands)
     lines += _block("Read as well", [f"{n}: {what}" for n, what in found.also_used.items()])
+    lines += _block(
+        "Used as context, as the survey file says",
+        [f"{column}: {quantity}" for quantity, column in found.context.items()],
+    )
     lines += _block("Nearly a band", [f"{item.column}: {item.hint}" for item in found.near])
     lines += _block(
         "Could be given as context (it is not used by itself)",

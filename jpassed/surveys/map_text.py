@@ -15,13 +15,17 @@ __all__ = ["aux_columns", "map_of"]
 SHARED = ("sentinels", "limit", "flags", "where", "extinction")
 
 
-def map_of(matches: Sequence[Match], reader: TableReader) -> str:
+def map_of(
+    matches: Sequence[Match], reader: TableReader, context: Mapping[str, str] | None = None
+) -> str:
     """A map by which these columns are read as the surveys that they were recognised by do.
 
     Parameters
     ----------
     matches : sequence of Match
     reader : TableReader
+    context : mapping, optional
+        Labels that are to be context: quantity to column.
 
     Returns
     -------
@@ -39,7 +43,7 @@ def map_of(matches: Sequence[Match], reader: TableReader) -> str:
         else:
             arrays.setdefault((match.value, match.error), _array(match, reader))
     entries = [*bands.values(), *arrays.values()]
-    top: dict[str, Any] = {}
+    top: dict[str, Any] = {"context": dict(context)} if context else {}
     if prefixes:
         top["prefixes"] = list(dict.fromkeys(prefixes))
     for key in SHARED:
