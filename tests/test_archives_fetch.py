@@ -274,6 +274,8 @@ def test_a_login_page_is_no_spectrum(sdss, tmp_path, spectrum_files):  # noqa: F
 def test_a_query_that_is_refused_says_what_to_leave_out(sdss, tmp_path):
     sdss["tables"]["lines"]["each"]["value"] = "nonesuch"
     sdss["_plan"] = {"limit": 3}
+    with pytest.raises(QueryError, match=r"table 'lines'.*nonesuch.*without: \[lines\]"):
+        planned_queries(write_plan(tmp_path, sdss))
     with pytest.raises(QueryError, match=r"table 'lines'.*without: \[lines\]"):
         fetch(write_plan(tmp_path, sdss), tmp_path / "set")
     sdss["_plan"]["without"] = ["lines"]

@@ -21,7 +21,7 @@ from jpassed.archives.manifest_content import manifest_of
 from jpassed.archives.objects import Objects, join_tables
 from jpassed.archives.plan import Choice, FetchPlan, load_plan
 from jpassed.archives.position_matches import match_steps
-from jpassed.archives.queries import fetch_table, table_query, write_json
+from jpassed.archives.queries import count_rows, fetch_table, table_query, write_json
 from jpassed.archives.row_table import LABEL_PREFIX
 from jpassed.archives.spectrum_store import SpectrumStore, Wanted
 from jpassed.exceptions import FileError
@@ -87,7 +87,9 @@ def planned_queries(
     limit: int | None = None,
     clients: Clients = default_client,
 ) -> list[PlannedQuery]:
-    """The queries of a plan with the number of rows that each would give; fetches nothing.
+    """The queries of a plan with the number of rows that each would give.
+
+    Of every table one row is asked for, to see that its columns are there; nothing is kept.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def planned_queries(
         for table in archive.all_tables:
             query = table_query(archive, table)
             service = archive.service_of(table)
-            rows = clients(service).count(query)
+            rows = count_rows(clients(service), archive, table)
             if choice.limit is not None and table is archive.objects:
                 rows = min(rows, choice.limit)
             found.append(PlannedQuery(archive.name, table.name, service, query.whole(), rows))

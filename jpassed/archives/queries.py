@@ -16,7 +16,7 @@ from jpassed.io.atomic import atomic_output
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["TableQuery", "fetch_table", "read_pages", "table_query", "write_json"]
+__all__ = ["TableQuery", "count_rows", "fetch_table", "read_pages", "table_query", "write_json"]
 
 logger = logging.getLogger(__name__)
 
@@ -183,17 +183,36 @@ def fetch_table(
                 "run the same command again"
             )
     except QueryError as exc:
-        advice = "" if table is archive.objects else f", or leave it out: without: [{table.name}]"
-        raise QueryError(
-            f"{archive.name}, table {table.name!r}: {exc}. Correct the archive's description"
-            f"{advice}"
-        ) from exc
+        raise _refused(exc, archive, table) from exc
     if limit is not None and found >= limit and pages:
         last = _last(_read(pages[-1]), keys[:1])[0]
         record["last"] = last.item() if hasattr(last, "item") else str(last)
     record["rows"] = found
     write_json(record, done)
     return record
+
+
+def count_rows(client: Any, archive: Archive, table: SourceTable) -> int:
+    """How many rows the query for a table gives; its columns are tried with one row.
+
+    Raises
+    ------
+    QueryError
+        See `fetch_table`.
+    """
+    query = table_query(archive, table)
+    try:
+        _named(client.run(query.page([table.key], None, 1)), table.wanted)
+        return int(client.count(query))
+    except QueryError as exc:
+        raise _refused(exc, archive, table) from exc
+
+
+def _refused(exc: QueryError, archive: Archive, table: SourceTable) -> QueryError:
+    advice = "" if table is archive.objects else f", or leave it out: without: [{table.name}]"
+    return QueryError(
+        f"{archive.name}, table {table.name!r}: {exc}. Correct the archive's description{advice}"
+    )
 
 
 def read_pages(folder: Path) -> Iterator[QTable]:
