@@ -49,5 +49,8 @@ def every_kind() -> Table:
     table.meta.update(
         jp_model="default", jp_weights="abc\\def", jp_version="0.1.0",
         jp_z_pdf_edges=[0.0, 0.1, 0.25], seed=3,
+        jp_query="SELECT * FROM a WHERE name = 'α' AND x > 1 -- \\alpha *a* |b|", jp_size=3.5,
+        jp_none=None,
     )
+    table.meta["jp_odd key"] = {"a": [1, 2]}
     return table

@@ -70,7 +70,13 @@ def test_provenance_goes_along(out):
     publish(every_kind(), out, creator="Doe, J.")
     root = ElementTree.parse(out / "q.rd").getroot()
     params = {p.get("name"): p for p in root.findall("table/param")}
-    assert set(params) == {"jp_model", "jp_weights", "jp_version", "jp_z_pdf_edges"}
+    assert set(params) == {
+        "jp_model", "jp_weights", "jp_version", "jp_z_pdf_edges", "jp_query", "jp_size",
+        "jp_odd_key",
+    }
+    assert params["jp_query"].get("type") == "unicode"
+    assert (params["jp_size"].get("type"), params["jp_size"].text) == ("double precision", "3.5")
+    assert params["jp_odd_key"].text == '{"a": [1, 2]}'
     assert params["jp_model"].text == "default"
     assert params["jp_weights"].text == "abc/def"  # DaCHS would take the backslash for a macro
     assert params["jp_z_pdf_edges"].get("type") == "double precision[3]"

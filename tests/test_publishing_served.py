@@ -104,6 +104,9 @@ def test_provenance_comes_back(served) -> None:
     params = served.meta["params"]
     assert params["jp_model"] == "default"
     assert list(params["jp_z_pdf_edges"]) == [0.0, 0.1, 0.25]
+    query = every_kind().meta["jp_query"]
+    assert params["jp_query"] == query.replace("\\", "/")
+    assert params["jp_size"] == 3.5
 
 
 def test_masked_text_is_null(served, tap: TapServer) -> None:

@@ -79,7 +79,7 @@ def descriptor(resource: Resource) -> str:
     ):
         _meta(root, name, value)
     if resource.provenance:
-        _meta(root, "_longdoc", _long_text(resource.provenance), format="rst")
+        _meta(root, "_longdoc", _long_text(resource.provenance), format="plain")
     _table(root, resource)
     _import(root, resource)
     if resource.positions:
@@ -102,9 +102,8 @@ def _meta(parent: ElementTree.Element, name: str, value: str, **more: str) -> No
 
 
 def _long_text(provenance: Sequence[Parameter]) -> str:
-    lines = ["The predictions were made by jpassed:", ""]
-    lines += [f"- {p.description}: {p.shown}" for p in provenance if p.shown]
-    return "\n".join(lines)
+    lines = [f"{p.description}: {p.shown}" for p in provenance if p.shown]
+    return "\n\n".join(["The predictions were made by jpassed.", *lines])
 
 
 def _table(root: ElementTree.Element, resource: Resource) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ def provenance(meta: Mapping[str, Any]) -> tuple[Parameter, ...]:
     """
     found = []
     for key, value in meta.items():
-        name = str(key)
+        name = re.sub(r"\W", "_", str(key), flags=re.ASCII)
         if not name.lower().startswith("jp_") or value is None or value == "":
             continue
         said, ucd = _SAID.get(name.lower(), (name, "meta.note"))
@@ -81,7 +82,7 @@ def _parameter(name: str, value: Any, said: str, ucd: str) -> Parameter:
         return Parameter(name, kind, repr(value), said, ucd, repr(value))
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     text = " ".join(text.split())
-    return Parameter(name, "text", text, said, ucd, text)
+    return Parameter(name, "text" if text.isascii() else "unicode", text, said, ucd, text)
 
 
 def _is_number(value: Any) -> bool:
