@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import sys
-import types
 from pathlib import Path
 
 import click
@@ -40,7 +39,7 @@ def library(monkeypatch):
                 raise result
             return result
 
-        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**{name: stand_in}))
+        monkeypatch.setattr(importlib.import_module(module), name, stand_in)
         return calls
 
     return replace
