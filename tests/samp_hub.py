@@ -44,6 +44,24 @@ def with_package() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
+_children: list[subprocess.Popen] = []
+
+
+def start_process(words: list[str], **settings: Any) -> subprocess.Popen:
+    """A process that `end_processes` ends where its test does not come to do so."""
+    _children.append(subprocess.Popen(words, **settings))
+    return _children[-1]
+
+
+def end_processes() -> None:
+    """Kill what is left of the processes of a test."""
+    while _children:
+        process = _children.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
 class Hub:
     """The hub of pyvo (astropy's) in this process; SAMP_HUB must name its lock file."""
 
@@ -65,7 +83,7 @@ class HubProcess:
     """The same hub in a process of its own, which can be killed."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = start_process(
             [sys.executable, "-W", "ignore", "-c", HUB_PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -94,7 +112,7 @@ class JsampHub:
     """The hub that most users have."""
 
     def __init__(self, lock: Path) -> None:
-        self._process = subprocess.Popen(
+        self._process = start_process(
             ["java", "-Djava.awt.headless=true", "-jar", str(JSAMP)]
             + ["hub", "-mode", "no-gui", "-profiles", "std"],
             stdout=subprocess.DEVNULL,

@@ -16,7 +16,18 @@ import numpy as np
 import pytest
 from annotation_tables import make_table, write_small
 from click.testing import CliRunner
-from samp_hub import JSAMP, LONG, Hub, HubProcess, JsampHub, Viewer, path_of, with_package
+from samp_hub import (
+    JSAMP,
+    LONG,
+    Hub,
+    HubProcess,
+    JsampHub,
+    Viewer,
+    end_processes,
+    path_of,
+    start_process,
+    with_package,
+)
 
 from jpassed.cli import main
 from jpassed.io.catalogs import read_catalog, write_catalog
@@ -36,7 +47,8 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    end_processes()
 
 
 @pytest.fixture
@@ -163,7 +175,7 @@ class Service:
 
     def __init__(self, folder: Path, *words: str) -> None:
         model = write_small(folder / "model")
-        self.process = subprocess.Popen(
+        self.process = start_process(
             [sys.executable, "-m", "jpassed", "samp", "--model", str(model), *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import numpy as np
 import pytest
 from annotation_tables import make_table, numbers, small_model
-from samp_hub import JSAMP, LONG, Hub, HubProcess, JsampHub, Viewer, path_of
+from samp_hub import JSAMP, LONG, Hub, HubProcess, JsampHub, Viewer, end_processes, path_of
 
 from jpassed.exceptions import FileError, ServiceError
 from jpassed.io.catalogs import read_catalog, write_catalog
@@ -23,7 +23,8 @@ def lock(tmp_path, monkeypatch):
     """Where a hub of this test writes its lock file; none runs yet."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SAMP_HUB", f"std-lockurl:file://{tmp_path}/samp.lock")
-    return tmp_path / "samp.lock"
+    yield tmp_path / "samp.lock"
+    end_processes()
 
 
 @pytest.fixture
