@@ -380,3 +380,12 @@ def test_unknown_endings_list_the_known_ones(tmp_path, name):
         with pytest.raises(UnknownNameError, match=r"\.csv, \.ecsv, \.fit, \.fits"):
             call(tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_text_beyond_ascii_beside_a_unit_that_fits_cannot_spell(tmp_path):
+    table = QTable({"observer": ["Bénard", "x"], "m": [1.0, 2.0] * u.ABmag})
+    path = tmp_path / "x.fits"
+    write_catalog(table, path)
+    back = read_catalog(path)
+    assert list(back["observer"]) == ["Bénard", "x"]
+    assert back["m"].unit == u.ABmag

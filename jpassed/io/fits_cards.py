@@ -200,8 +200,8 @@ def write_fits(table: Any, path: Path | BinaryIO) -> None:
     # astropy takes int8 for logical values.
     widen(table, {"int8": "int16", "float16": "float32", "float128": "float64"})
     null_logicals = _prepare_nulls(table)
-    _encode_text(table)
     table = _keep_odd_units(table)
+    _encode_text(table)
     cards = {
         (name, prefix): _ascii(
             table[name].info.description
