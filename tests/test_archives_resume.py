@@ -21,7 +21,7 @@ from tap_server import TapServer
 from jpassed.archives import fetch, read_training_set
 from jpassed.archives.checksums import read_journal
 from jpassed.archives.spectrum_store import SpectrumStore
-from jpassed.exceptions import ServiceError
+from jpassed.exceptions import FileError, ServiceError
 
 pytestmark = pytest.mark.real_data
 WORKERS = 2
@@ -90,6 +90,19 @@ def start(plan: Path, folder: Path, project_root: Path) -> subprocess.Popen[str]
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def test_one_run_at_a_time(plan, tmp_path, spectrum_files, project_root):  # noqa: F811
+    spectrum_files.pause = 0.3
+    folder = tmp_path / "set"
+    run = start(plan, folder, project_root)
+    while not (folder / "plan.json").exists() and run.poll() is None:
+        time.sleep(0.02)
+    with pytest.raises(FileError, match="another jpassed fetch works in"):
+        fetch(plan, folder)
+    run.kill()
+    run.wait()
+    assert fetch(plan, folder, limit=2, overwrite=True).rows == 2  # a kill leaves no lock
 
 
 def test_a_journal_that_a_kill_cut_short(tmp_path):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ import numpy as np
 
 from jpassed.archives.assembly import Assembler, MatchStep
 from jpassed.archives.checksums import read_journal, sha256_of, write_journal
+from jpassed.archives.folder import training_folder
 from jpassed.archives.manifest import MANIFEST
 from jpassed.archives.manifest_content import manifest_of
 from jpassed.archives.objects import Objects, join_tables
@@ -24,7 +23,6 @@ from jpassed.archives.position_matches import match_steps
 from jpassed.archives.queries import count_rows, fetch_table, table_query, write_json
 from jpassed.archives.row_table import LABEL_PREFIX
 from jpassed.archives.spectrum_store import SpectrumStore, Wanted
-from jpassed.exceptions import FileError
 
 if TYPE_CHECKING:
     import os
@@ -159,7 +157,18 @@ def fetch(
     found = load_plan(plan, limit=limit)
     clients = cache(clients)  # a service is asked only once what it can do
     folder = Path(output)
-    _prepare(folder, found, overwrite)
+    with training_folder(folder, found, overwrite):
+        return _fetch(found, folder, workers, clients, match, progress)
+
+
+def _fetch(
+    found: FetchPlan,
+    folder: Path,
+    workers: int,
+    clients: Clients,
+    match: Sequence[MatchStep] | None,
+    progress: Progress | None,
+) -> FetchSummary:
     records: list[dict[str, Any]] = []
     groups: list[tuple[Choice, Objects, NDArray[np.int64]]] = []
     for choice in found.choices:
@@ -211,38 +220,6 @@ def fetch(
         bands=manifest["bands"],
         left_out=manifest["counts"]["left_out"],
     )
-
-
-def _prepare(folder: Path, plan: FetchPlan, overwrite: bool) -> None:
-    """Make the folder, or see that what it holds belongs to the plan."""
-    if folder.exists() and not folder.is_dir():
-        raise FileError(f"{folder} is not a folder: name a folder for the training set")
-    said = folder / "plan.json"
-    if not said.is_file() and folder.is_dir() and any(folder.iterdir()):
-        raise FileError(f"{folder} holds something else: name a new folder for the training set")
-    if said.is_file():
-        old = json.loads(said.read_text("utf-8"))
-        if old.get("digest") != plan.digest:
-            if not overwrite:
-                now = plan.as_dict()
-                other = [k for k in now if now[k] != old.get("plan", {}).get(k)]
-                raise FileError(
-                    f"{folder} is a training set of another plan ({', '.join(other)} differ): "
-                    "name another folder, or replace it (--overwrite; spectra are kept)"
-                )
-            (folder / MANIFEST).unlink(missing_ok=True)
-            (folder / "shards.jsonl").unlink(missing_ok=True)
-            for part in ("queries", "shards"):
-                if (folder / part).exists():
-                    shutil.rmtree(folder / part)
-    try:
-        (folder / "shards").mkdir(parents=True, exist_ok=True)
-        (folder / "queries").mkdir(exist_ok=True)
-    except OSError as exc:
-        raise FileError(f"cannot make the folder {folder}: {exc}") from None
-    for unfinished in folder.rglob(".*.part"):
-        unfinished.unlink(missing_ok=True)  # of a run that was killed
-    write_json({"digest": plan.digest, "plan": plan.as_dict()}, said)
 
 
 def _query(choice: Choice, folder: Path, plan: FetchPlan, clients: Clients) -> list[dict[str, Any]]:
