@@ -337,3 +337,15 @@ def test_a_job_that_is_not_below_the_services_url():
         assert list(ask(service, mode="async")["a"]) == [1]
     assert started == [{"PHASE": "RUN"}]
     assert (service.requests[-1].method, service.requests[-1].path) == ("DELETE", "/other/async/7")
+
+
+def test_rare_failures_are_counted_by_themselves():
+    """A web page is worth two tries, however many other failures there are."""
+    busy, page = Reply("busy", "text/plain", 503), Reply(OTHER_PAGE, "text/html")
+    with serving([busy, page, busy, Reply(votable())]) as service:
+        client = TapClient(service.url, cache=False, retries=5, backoff=0)
+        assert len(client.run("SELECT a FROM t")) == 1
+    with serving([busy, page, busy, page, Reply(votable())]) as service:
+        client = TapClient(service.url, cache=False, retries=5, backoff=0)
+        with pytest.raises(ServiceError, match="failed 4 times: it answers with a web page"):
+            client.run("SELECT a FROM t")

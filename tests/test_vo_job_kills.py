@@ -82,7 +82,7 @@ def test_ctrl_c_at_each_step(fault_proxy, step):
 
 
 def test_kill_9_and_the_same_query_again(fault_proxy, tmp_path):
-    query = SLOW.format(1000501)
+    query = SLOW.format(1000301)
     process = start(fault_proxy.url, query, tmp_path)
     url = executing(process)
     process.kill()
@@ -102,17 +102,17 @@ def test_kill_9_and_the_same_query_again(fault_proxy, tmp_path):
 
 
 def test_kill_9_and_resume_by_url(tap, tmp_path):
-    process = start(tap.url, SLOW.format(1000504), tmp_path)
+    process = start(tap.url, SLOW.format(1000304), tmp_path)
     url = executing(process)
     process.kill()
     process.communicate()
     table = TapClient(tap.url, cache=False).resume(url)
-    assert len(table) == 1 and "1000504" in table.meta["jp_query"]
+    assert len(table) == 1 and "1000304" in table.meta["jp_query"]
 
 
 def test_two_runs_of_one_query_do_not_share_a_job(fault_proxy, tmp_path):
     """Each would delete the other's."""
-    query = SLOW.format(1000205)
+    query = SLOW.format(1000105)
     process = start(fault_proxy.url, query, tmp_path)
     url = executing(process)
     said = []
@@ -124,7 +124,7 @@ def test_two_runs_of_one_query_do_not_share_a_job(fault_proxy, tmp_path):
 
 
 def test_two_threads_with_one_query(fault_proxy, tmp_path):
-    query = SLOW.format(1000106)
+    query = SLOW.format(1000056)
     client = TapClient(fault_proxy.url, cache=tmp_path)
     found = []
     threads = [
@@ -150,7 +150,7 @@ def test_a_server_that_is_killed_while_the_job_runs(fault_proxy, tap):
             threading.Thread(target=lambda: (time.sleep(0.5), tap.start_web())).start()
 
     client = TapClient(fault_proxy.url, cache=False, retries=8, timeout=10.0)
-    table = client.run(SLOW.format(1000507), mode="async", progress=listen)
+    table = client.run(SLOW.format(1000307), mode="async", progress=listen)
     assert "killed" in said and table["n"][0] > 0
 
 

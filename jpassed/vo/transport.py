@@ -107,7 +107,7 @@ class Transport:
             After the last try. It hangs on no other exception: those of requests know the
             headers that were sent.
         """
-        most = tries or self.retries + 1
+        most, rare = tries or self.retries + 1, 0
         for number in range(1, most + 1):
             try:
                 result = attempt()
@@ -125,7 +125,8 @@ class Transport:
                     raise
                 failure = found
             self.failures += 1
-            last = min(most, failure.tries or most)
+            rare += failure.tries is not None
+            last = most if failure.tries is None else min(most, number - rare + failure.tries)
             pause = self._pause(number, failure.wait)
             if number >= last or (failure.timeout and not retry_timeouts) or pause is None:
                 break
