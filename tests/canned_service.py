@@ -34,6 +34,7 @@ class Reply:
     kind: str = VOTABLE
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    told_length: bool = True  # False: the end of the connection is the end of the body
 
 
 @dataclass
@@ -69,6 +70,9 @@ def serving(answer: Callable[[Request], Reply] | list[Reply]) -> Iterator[Canned
             content = reply.body.encode() if isinstance(reply.body, str) else reply.body
             self.send_response(reply.status)
             headers = {"Content-Type": reply.kind, "Content-Length": str(len(content))}
+            if not reply.told_length:
+                headers = {"Content-Type": reply.kind, "Connection": "close"}
+                self.close_connection = True
             for name, value in {**headers, **reply.headers}.items():
                 self.send_header(name, value)
             self.end_headers()

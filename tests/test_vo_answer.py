@@ -42,6 +42,24 @@ def test_an_answer_without_its_end_is_not_whole(missing):
         check_whole(BytesIO(content[:-missing]), "somewhere")
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+def test_no_beginning_of_an_answer_is_taken_for_the_whole(rows):
+    content = votable("<TR><TD>1</TD></TR>" * rows, after=OVERFLOW).rstrip().encode()
+    for end in range(len(content)):
+        with pytest.raises(TransientError):
+            check_whole(BytesIO(content[:end]), "somewhere")
+
+
+@pytest.mark.parametrize("end", [0, 30, 250, -1])
+def test_a_cut_that_only_the_missing_end_tells(end):
+    """No Content-Length, no chunks: to HTTP the answer is complete."""
+    whole = votable()
+    cut = Reply(whole.rstrip()[:end], told_length=False)
+    with serving([cut, cut, Reply(whole, told_length=False)]) as service:
+        assert list(ask(service)["a"]) == [1]
+    assert len(service.requests) == 3
+
+
 def test_an_empty_answer():
     with pytest.raises(TransientError, match="the answer is empty"):
         check_whole(BytesIO(b""), "somewhere")
@@ -315,6 +333,13 @@ def test_what_is_too_much_for_one_request_becomes_a_job(reply, why):
     assert said[0].startswith(why) and said[0].endswith("; asking again as a job")
     assert said[1:5] == [f"job {service.url}/async/7", "queued", "executing", "1 rows"]
     assert [request.method for request in service.asked("/async/7")][-1] == "DELETE"
+
+
+def test_a_result_that_is_gone_is_asked_for_again():
+    with serving(with_jobs(Reply(), Reply("expired", "text/plain", 410))) as service:
+        with pytest.raises(ServiceError, match="lost the job 3 times: .* is not there any more"):
+            ask(service, mode="async")
+    assert [r.method for r in service.asked("/async")].count("POST") == 3
 
 
 def test_a_job_that_is_not_below_the_services_url():

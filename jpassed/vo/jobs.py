@@ -320,8 +320,12 @@ class Jobs:
 
     def fetch(self, job: Job, summary: Any, target: BinaryIO) -> None:
         """One try to write the result of a completed job to a file."""
-        with self._transport.send("GET", self._result(job, summary), "fetching the result") as got:
-            self._transport.save(got, target, "fetching the result", self._progress)
+        what = "fetching the result"
+        place = self._result(job, summary)
+        with self._transport.send("GET", place, what, ok=(200, 404, 410)) as response:
+            if response.status_code != 200:
+                raise JobGoneError(f"{self._base}: the result of {job.url} is not there any more")
+            self._transport.save(response, target, what, self._progress)
 
     def _result(self, job: Job, summary: Any) -> str:
         default = f"{self._at(job)}/results/result"
