@@ -20,8 +20,8 @@ from jpassed.exceptions import (
 from jpassed.io import read_catalog, write_catalog
 from jpassed.vo.answer import check_whole, read_answer
 from jpassed.vo.client import TapClient
+from jpassed.vo.failures import TransientError
 from jpassed.vo.service import Service
-from jpassed.vo.transport import TransientError
 
 OVERFLOW = '<INFO name="QUERY_STATUS" value="OVERFLOW"/>'
 

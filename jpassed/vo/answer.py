@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError, QueryError
+from jpassed.vo.failures import TransientError
 from jpassed.vo.replies import error_words
-from jpassed.vo.transport import TransientError
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -50,13 +50,15 @@ def check_whole(stream: BinaryIO, named: str) -> bool:
     QueryError
         If it is an error document.
     """
-    stream.seek(0)
-    if not re.search(rb"<(?:\w+:)?VOTABLE\b", start := stream.read(_TAIL)) and start:
-        shown = " ".join(start[:80].decode("utf-8", "replace").split())
-        raise TransientError(f"it answers with XML that is no VOTable: {shown!r}", tries=2)
     size = stream.seek(0, 2)
     stream.seek(max(0, size - _TAIL))
     tail = stream.read()
+    stream.seek(0)
+    start = stream.read(_TAIL)
+    ended = re.search(rb"</[\w:.-]+\s*>\s*$", tail)
+    if ended and not re.search(rb"<(?:\w+:)?VOTABLE\b", start):
+        shown = " ".join(start[:80].decode("utf-8", "replace").split())
+        raise TransientError(f"it answers with XML that is no VOTable: {shown!r}", tries=2)
     if not re.search(rb"</(?:\w+:)?VOTABLE\s*>\s*(?:<!--.*?-->\s*)*$", tail, re.DOTALL):
         raise TransientError(
             f"the answer broke off after {size} bytes (the VOTable has no end)" if size
@@ -64,24 +66,22 @@ def check_whole(stream: BinaryIO, named: str) -> bool:
         )  # fmt: skip
     stream.seek(0)
     head = stream.read(_HEAD)
-    head, table, rest = _parted(head)
+    head, rows = _parted(head)
     said = error_words(head)
     if said:
         raise QueryError(f"{named} refuses the query: {said}")
     # What follows the rows: the tail may hold the head too where the table is small.
-    after = tail.rpartition(b"</DATA>")[2] if b"</DATA>" in tail else tail if table else b""
+    after = tail.rpartition(b"</DATA>")[2] if b"</DATA>" in tail else tail if rows else b""
     said = error_words(after)
     if said:
         raise TransientError(f"the service failed while it sent the rows: {said}")
     return _overflows(head) or _overflows(after)
 
 
-def _parted(head: bytes) -> tuple[bytes, bytes, bytes]:
-    """What stands before the rows; whether there are rows; the beginning of these."""
+def _parted(head: bytes) -> tuple[bytes, bool]:
+    """What stands before the rows, and whether there are rows."""
     found = re.search(rb"<(?:\w+:)?DATA\b", head)
-    if found is None:
-        return head, b"", b""
-    return head[: found.start()], found[0], head[found.end() :]
+    return (head, False) if found is None else (head[: found.start()], True)
 
 
 def _overflows(markup: bytes) -> bool:

@@ -11,10 +11,11 @@ from jpassed.exceptions import QueryError, TruncatedAnswerError
 from jpassed.vo.adql import normalised
 from jpassed.vo.answer import check_whole, read_answer
 from jpassed.vo.cache import AnswerCache, now
+from jpassed.vo.failures import TransientError
 from jpassed.vo.job_runs import JobRuns
 from jpassed.vo.order import Order, empty, scratch
 from jpassed.vo.self_description import limits_in, read_capabilities
-from jpassed.vo.transport import GaveUpError, Progress, TransientError, Transport
+from jpassed.vo.transport import GaveUpError, Progress, Transport
 from jpassed.vo.uploads import Uploads
 
 if TYPE_CHECKING:

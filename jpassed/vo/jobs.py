@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 from jpassed.exceptions import InputError, JpassedError, QueryError, ServiceError
+from jpassed.vo.failures import TransientError
 from jpassed.vo.replies import error_words, plain_words
-from jpassed.vo.transport import TransientError
 
 if TYPE_CHECKING:
     from jpassed.vo.transport import Progress, Transport

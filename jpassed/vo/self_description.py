@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from jpassed.exceptions import LoginError, ServiceError
-from jpassed.vo.transport import TransientError
+from jpassed.vo.failures import TransientError
 
 if TYPE_CHECKING:
     from jpassed.vo.transport import Transport

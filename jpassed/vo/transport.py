@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jpassed.vo.login import Credentials
     from jpassed.vo.service import Service
 
-__all__ = ["Progress", "TransientError", "Transport"]
+__all__ = ["GaveUpError", "Progress", "TransientError", "Transport"]
 
 logger = logging.getLogger(__name__)
 
