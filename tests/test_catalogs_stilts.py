@@ -136,3 +136,18 @@ def test_files_that_stilts_wrote(table, tmp_path, form):
     assert back["jp_z"].info.description == table["jp_z"].info.description
     np.testing.assert_array_equal(back["jp_z_pdf"], table["jp_z_pdf"])
     assert list(back["name"]) == ["NGC 1", "", "x"] or back["name"].mask.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64])
+def test_masked_elements_of_arrays_of_whole_numbers(tmp_path, dtype):
+    values = np.arange(512).reshape(2, 256).astype(dtype)  # every number that a byte holds
+    mask = np.zeros(values.shape, dtype=bool)
+    mask[0, 3] = mask[1] = True
+    path = tmp_path / "table.vot"
+    write_catalog(QTable({"flags": MaskedColumn(values, mask=mask, description="bits")}), path)
+    back = read_catalog(path)["flags"]
+    np.testing.assert_array_equal(back.mask, mask)
+    np.testing.assert_array_equal(np.asarray(back)[~mask], values[~mask])
+    assert back.info.description == "bits"
+    if dtype is np.int32:
+        assert stilts("votlint", str(path), "ucd=true", "unit=true") == ""

@@ -256,6 +256,7 @@ def write_votable(table: Any, path: Path) -> None:
     widen(table, _WIDER)
     spell_units(table)
     no_masked_text(table)
+    nulls = _null_elements(table)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         document = votable.from_table(table)
@@ -263,6 +264,8 @@ def write_votable(table: Any, path: Path) -> None:
         if description:
             element.description = str(description)
         for field in element.fields:
+            if field.name in nulls:
+                field.values.null = nulls[field.name]
             if field.datatype == "bit":
                 # astropy's choice for booleans; STILTS stumbles over it in binary2, and a bit
                 # cannot be null.
@@ -325,6 +328,35 @@ def no_masked_text(table: Any) -> None:
             table[name] = Column(
                 column.filled(""), name=name, description=column.description, meta=column.meta
             )
+
+
+def _null_elements(table: Any) -> dict[str, int]:
+    """Arrays of whole numbers with masked elements get a number for them: column to number.
+
+    VOTable marks whole cells as null, but no element of an array.
+    """
+    from astropy.table import Column, MaskedColumn
+
+    found = {}
+    for name in table.colnames:
+        column = table[name]
+        if not isinstance(column, MaskedColumn) or column.dtype.kind not in "iu":
+            continue
+        if column.ndim < 2 or not np.any(column.mask):
+            continue
+        values, mask = column.data.data, np.ma.getmaskarray(column.data)
+        limits = np.iinfo(values.dtype)
+        null, step = (limits.min, 1) if limits.min < 0 else (limits.max, -1)
+        used = set(np.unique(values[~mask]).tolist())
+        while null in used and len(used) <= limits.max - limits.min:
+            null += step
+        if null in used:  # every number that a byte holds is taken
+            values, null = values.astype(np.int16), -1
+        found[name] = int(null)
+        about = {key: getattr(column, key) for key in ("unit", "description", "meta")}
+        filled = np.where(mask, np.asarray(null, dtype=values.dtype), values)
+        table[name] = Column(filled, name=name, **about)
+    return found
 
 
 def spell_units(table: Any) -> None:
