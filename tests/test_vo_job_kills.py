@@ -158,19 +158,27 @@ def test_a_server_that_is_killed_while_the_job_runs(fault_proxy, tap):
 def test_a_job_that_is_of_no_use_any_more(tap, tmp_path, left):
     query = "SELECT COUNT(*) AS n FROM galex.ais"
     client = TapClient(tap.url, cache=tmp_path)
-    note = {
-        "gone": {"job_url": f"{tap.url}/async/nosuchjob"},
-        "of another place": {"job_url": "http://elsewhere.invalid/tap/async/x"},
-        "damaged": {"job": 7},
-        "failed": {"job_url": f"{tap.url}/async/{failed_job(tap)}"},
-    }[left]
+    if left == "failed":
+        note = {"job_url": failed_job(tap)}
+    else:
+        note = {
+            "gone": {"job_url": f"{tap.url}/async/nosuchjob"},
+            "of another place": {"job_url": "http://elsewhere.invalid/tap/async/x"},
+            "damaged": {"job": 7},
+        }[left]
     cache = AnswerCache(tmp_path)
     cache.keep_job(key_of(tap.url, query, "", None, False, ""), note)
     assert len(list(tmp_path.iterdir())) == 1
     assert client.run(query, mode="async")["n"][0] > 0
+    if left == "failed":
+        assert requests.get(note["job_url"], timeout=30).status_code == 404
     assert [path.suffix for path in tmp_path.iterdir()] == [".vot"]
 
 
 def failed_job(tap):
-    data = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": "SELECT a FROM nowhere", "PHASE": "RUN"}
-    return requests.post(f"{tap.url}/async", data=data, timeout=30).url.rpartition("/")[2]
+    data = {"REQUEST": "doQuery", "LANG": "ADQL", "QUERY": "SELECT a FROM nowhere"}
+    url = requests.post(f"{tap.url}/async", data=data, timeout=30).url
+    requests.post(f"{url}/phase", data={"PHASE": "RUN"}, timeout=30)
+    while phase(url) != "ERROR":
+        time.sleep(0.1)
+    return url
