@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 import weakref
@@ -254,6 +255,74 @@ def test_pieces_of_other_work_are_not_used(tmp_path):
         assert pieces.rows == 5
 
 
+def test_a_folder_without_a_piece_is_anybody_s(tmp_path):
+    output = tmp_path / "out.fits"
+    Pieces(output, {"query": "with a typing error"}).close()
+    with Pieces(output, {"query": "a"}) as pieces:
+        assert json.loads((pieces.folder / "task.json").read_text()) == {"query": "a"}
+
+
+@pytest.mark.parametrize("killed", range(6))
+def test_what_a_killed_removal_leaves_is_the_beginning_of_the_same_work(
+    tmp_path, monkeypatch, killed
+):
+    output, step = tmp_path / "out.fits", [0]
+    with Pieces(output, {"query": "a"}) as pieces:
+        for k in range(4):
+            pieces.add(PAGES[0], (k,))
+
+        def until(really):
+            def unlink(*args, **given):
+                if step[0] == killed:
+                    raise KeyboardInterrupt
+                step[0] += 1
+                really(*args, **given)
+
+            return unlink
+
+        with monkeypatch.context() as patch:
+            patch.setattr("os.unlink", until(os.unlink))
+            with pytest.raises(KeyboardInterrupt):
+                pieces.remove()
+    left = len(list(pieces.folder.glob("*.npz")))
+    assert left == max(4 - killed, 0)
+    if left:
+        with pytest.raises(FileError, match="other work"):
+            Pieces(output, {"query": "b"})
+    with Pieces(output, {"query": "a"}) as pieces:
+        assert pieces.after == ((left - 1,) if left else None)
+
+
+def test_pieces_without_their_task_are_not_used(tmp_path):
+    output = tmp_path / "out.fits"
+    with Pieces(output, {"query": "a"}) as pieces:
+        pieces.add(PAGES[0], (0,))
+    (pieces.folder / "task.json").unlink()
+    with pytest.raises(FileError, match=r"other work \(its task.json is missing or damaged\)"):
+        Pieces(output, {"query": "a"})
+
+
+@pytest.mark.parametrize("ending", ["fits", "parquet.gz"])
+def test_a_killed_merge_leaves_nothing_that_stays(tmp_path, ending):
+    output = tmp_path / f"out.{ending}"
+    code = (
+        "import os, signal\nfrom jpassed.io import pieces\n"
+        f"found = pieces.Pieces({str(output)!r}, {{}})\n"
+        "real = found._write\n"
+        "def write(*args):\n    real(*args)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "found._write = write\nfound.merge()"
+    )
+    with Pieces(output, {}) as pieces:
+        pieces.add(PAGES[0], (0,))
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -9
+    assert len(list(tmp_path.glob(".out.*.part"))) == 1
+    (tmp_path / ".out.fits.mine.part.txt").write_text("of somebody else")
+    with Pieces(output, {}) as pieces:
+        pieces.merge()
+        pieces.remove()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".out.fits.mine.part.txt", output.name]
+
+
 def test_two_processes_do_not_work_on_the_same_pieces(tmp_path):
     output = tmp_path / "out.fits"
     code = f"from jpassed.io.pieces import Pieces; Pieces({str(output)!r}, {{}})"
@@ -279,7 +348,7 @@ def test_damaged_pieces_are_told(tmp_path):
         Pieces(output, {})
     second.write_bytes(content)
     (folder / "task.json").write_text("{")
-    with pytest.raises(FileError, match=r"other work \(its task.json is damaged\)"):
+    with pytest.raises(FileError, match=r"other work \(its task.json is missing or damaged\)"):
         Pieces(output, {})
 
 

@@ -268,16 +268,27 @@ def test_other_work_on_the_same_file_is_refused(tmp_path):
     target = tmp_path / "out.fits"
 
     def save(task, work):
-        question = plan_query("loopback", f"{BULK}{FIRST + 9}", page_by="object_id")
+        question = plan_query("loopback", f"{BULK}{FIRST + 9}", page_by="object_id", page_rows=6)
         return save_answer(question, target, task=task, work=work)
 
-    def fail(page, before):
-        raise InputError("no")
+    def fail_late(page, before):
+        if before:
+            raise InputError("no")
+        return page
 
     with pytest.raises(InputError, match="no"):
-        save({"model": "a"}, fail)
+        save({"model": "a"}, fail_late)
     with pytest.raises(jpassed.JpassedError, match=r"pieces of other work \(model differ\)"):
         save({"model": "b"}, None)
+
+
+def test_a_query_that_fails_at_once_leaves_nothing_behind(tmp_path):
+    target = tmp_path / "out.fits"
+    wrong = f"{BULK}{FIRST + 9}".replace("z_spec", "no_such")
+    with pytest.raises(QueryError, match="no_such"):
+        save_answer(plan_query("loopback", wrong, page_by="object_id"), target)
+    assert not list(tmp_path.iterdir())
+    assert save_answer(plan_query("loopback", f"{BULK}{FIRST + 9}", page_by="object_id"), target)
 
 
 def test_faults_on_the_way_change_nothing(tmp_path, fault_proxy):

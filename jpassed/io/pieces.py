@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _TASK = "task.json"
 _NOTE = "README.txt"
+_WRITING = "writing.txt"
+"""Names the temporary file of an output that is being put together."""
 _ABOUT = """\
 jpassed keeps here what is done of {name} while it works on it, and removes the folder at the end.
 Run the same command again to go on; remove the folder to begin anew.
@@ -173,6 +175,7 @@ class Pieces:
         layout, joined = self._layout()
         joined.update(changed)
         with atomic_output(file.path, overwrite) as temporary:
+            (self.folder / _WRITING).write_text(str(temporary), encoding="utf-8")
             self._write(file.format, layout, joined, temporary)
             if file.gzipped:
                 compress(temporary)
@@ -201,8 +204,13 @@ class Pieces:
 
     def remove(self) -> None:
         """Remove the folder and all in it."""
-        self.close()
+        # From the last piece to the first, and the task behind them: what is left when this is
+        # killed on the way is the beginning of the same work.
+        for piece in reversed(self.done):
+            piece.path.unlink(missing_ok=True)
+        self.done = []
         shutil.rmtree(self.folder, ignore_errors=True)
+        self.close()
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -218,10 +226,11 @@ class Pieces:
 
     def _check_task(self) -> None:
         path = self.folder / _TASK
-        if path.exists():
+        # Without a piece there is nothing to mix up: another query takes its place.
+        if any(self.folder.glob("[0-9]*.npz")):
             try:
                 old = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError:
+            except (FileNotFoundError, ValueError):
                 old = None
             if old != self._task:
                 differ = _differences(old, self._task)
@@ -232,12 +241,26 @@ class Pieces:
             return
         with atomic_output(self.folder / _NOTE, overwrite=True) as temporary:
             temporary.write_text(_ABOUT.format(name=self.output.name), encoding="utf-8")
-        with atomic_output(path) as temporary:
+        with atomic_output(path, overwrite=True) as temporary:
             temporary.write_text(json.dumps(self._task, indent=1), encoding="utf-8")
 
-    def _found(self) -> list[Piece]:
-        for left in self.folder.glob(".*.part"):  # of a process that was killed
+    def _clean(self) -> None:
+        """Remove what a process that was killed had not finished."""
+        for left in self.folder.glob(".*.part"):
             left.unlink(missing_ok=True)
+        note = self.folder / _WRITING
+        if not note.exists():
+            return
+        left = Path(note.read_text(encoding="utf-8", errors="replace"))
+        target = os.path.realpath(table_file(self.output).path)
+        # Only what `atomic_output` makes: a torn note names something else.
+        if left.name.startswith(f".{os.path.basename(target)}.") and left.suffix == ".part":
+            left.unlink(missing_ok=True)
+            left.with_name(left.name + ".gz").unlink(missing_ok=True)
+        note.unlink()
+
+    def _found(self) -> list[Piece]:
+        self._clean()
         found: list[Piece] = []
         for path in sorted(self.folder.glob("[0-9]*.npz")):
             if path.name != f"{len(found) + 1:06d}.npz":
@@ -249,7 +272,7 @@ class Pieces:
 
 def _differences(old: Any, new: Mapping[str, Any]) -> str:
     if not isinstance(old, dict):
-        return "its task.json is damaged"
+        return "its task.json is missing or damaged"
     return ", ".join(sorted(k for k in {*old, *new} if old.get(k) != new.get(k))) + " differ"
 
 
@@ -262,6 +285,9 @@ def _locked(folder: Path) -> BinaryIO | None:
     held = open(folder / "lock", "wb")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have removed the folder meanwhile, and this file with it.
+        if not os.path.samestat(os.fstat(held.fileno()), os.stat(folder / "lock")):
+            raise FileNotFoundError
     except OSError:
         held.close()
         raise FileError(f"{folder} is in use by another jpassed (process lock)") from None

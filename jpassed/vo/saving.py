@@ -83,8 +83,11 @@ def save_answer(
     with Pieces(output, whole) as pieces:
         try:
             _fetch(question, pieces, work, progress)
-        except KeyboardInterrupt:
-            logger.warning("interrupted: the same command goes on behind %d rows", pieces.rows)
+        except BaseException as exc:
+            if not pieces.rows:
+                pieces.remove()  # of a query with a slip of the pen nothing is left
+            elif isinstance(exc, KeyboardInterrupt):
+                logger.warning("interrupted: the same command goes on behind %d rows", pieces.rows)
             raise
         if not pieces.rows:
             pieces.remove()
