@@ -80,7 +80,7 @@ def tables(figures: dict[str, Any]) -> str:
             places = list(next(iter(methods.values())))
             counts = [str(methods["jpassed"][p]["n"]) for p in places]
             parts.append(
-                f"### {key}, {NAMES[quantity]}\n\nScores in {UNITS[quantity]}; "
+                f"## {key}, {NAMES[quantity]}\n\nScores in {UNITS[quantity]}; "
                 f"{', '.join(f'{p}: {c}' for p, c in zip(places, counts, strict=True))} objects."
             )
             wanted = ["scatter", "bias", "log score", "CRPS", "coverage 68", "coverage 95"]
@@ -93,10 +93,10 @@ def tables(figures: dict[str, Any]) -> str:
                     body.append([method, *(shown(w, rows[place][w]) for w in wanted)])
                 parts.append(f"{place}\n\n{markdown_table(head, body)}")
     speed = [[name, f"{rate:,.0f}"] for name, rate in figures["objects/s"].items()]
-    parts.append(f"### Objects a second, one thread\n\n{markdown_table(['method', '/s'], speed)}")
+    parts.append(f"## Objects a second, one thread\n\n{markdown_table(['method', '/s'], speed)}")
     lost = figures["not best"]
     parts.append(
-        "### Where a rival is better by more than the standard error\n\n"
+        "## Where a rival is better by more than the standard error\n\n"
         + ("\n".join(f"- {line}" for line in lost) if lost else "Nowhere.")
     )
     return "\n\n".join(parts)

@@ -279,7 +279,7 @@ def markdown(figures: dict[str, Any]) -> str:
         for name, row in figures["simulated"].items()
     ]  # fmt: skip
     count = next(iter(figures["simulated"].values()))["objects"]
-    parts.append(f"#### Simulated: {count} galaxies, 56 bands\n\n{markdown_table(head, body)}")
+    parts.append(f"## Simulated: {count} galaxies, 56 bands\n\n{markdown_table(head, body)}")
     body = [
         [name, f"{line}, {row['n']}", f"{row['true']:.2f}", f"{row['predicted']:.2f}",
          f"{row['nmad of the difference']:.2f}"]
@@ -297,10 +297,10 @@ def markdown(figures: dict[str, Any]) -> str:
         for name, rows in figures["closed loop"].items()
         for key, row in rows.items()
     ]  # fmt: skip
-    parts.append(f"#### Real: bands to labels to bands\n\n{markdown_table(head, body)}")
+    parts.append(f"## Real: bands to labels to bands\n\n{markdown_table(head, body)}")
     free = figures["without redshift"]
     parts.append(
-        "#### Without redshift\n\n"
+        "## Without redshift\n\n"
         f"True redshift {free['true z']:.3f}; the 16, 50, 84 % of the redshift from the labels "
         f"are {', '.join(f'{v:.3f}' for v in free['z'])}. In the band in which each of "
         f"{free['draws']} draws puts [OIII], it stands out by {free['draw contrast']:.2f} mag in "

@@ -267,7 +267,7 @@ def markdown(figures: dict[str, Any]) -> str:
             ]
             share = f" ({100 * entry['share']:.2g} % of the natural prior)"
             parts.append(
-                f"#### {label}: galaxies that {title} such{share if group == 'true' else ''}\n\n"
+                f"## {label}: galaxies that {title} such{share if group == 'true' else ''}\n\n"
                 + markdown_table(head, body)
             )
     names = list(VARIANTS) + ["jpassed"]
@@ -280,7 +280,7 @@ def markdown(figures: dict[str, Any]) -> str:
             for row in figures["density"]
         ]  # fmt: skip
         parts.append(
-            f"#### {name}, {what} by density\n\n"
+            f"## {name}, {what} by density\n\n"
             + markdown_table(["log density", "median r", *names], body)
         )
     other = figures["other population"]
@@ -292,7 +292,7 @@ def markdown(figures: dict[str, Any]) -> str:
     ]  # fmt: skip
     head = ["posterior", *(f"{x} % holds" for x in levels), "bias", "log score"]
     parts.append(
-        f"#### Redshift posteriors for another population: {other['objects']} galaxies (in effect "
+        f"## Redshift posteriors for another population: {other['objects']} galaxies (in effect "
         f"{other['effective']:.0f}), bands {other['bands']}\n\n{markdown_table(head, body)}"
     )
     prior = figures["prior"]
@@ -301,7 +301,7 @@ def markdown(figures: dict[str, Any]) -> str:
         for name, row in prior["posteriors"].items()
     ]
     parts.append(
-        f"#### The training `balanced`: redshift posteriors of {prior['objects']} galaxies of the "
+        f"## The training `balanced`: redshift posteriors of {prior['objects']} galaxies of the "
         f"natural prior, bands {prior['bands']}\n\n"
         + markdown_table(["posterior", *(f"{x} % holds" for x in levels), "bias"], body)
         + f"\n\nMedian efficiency of the weights: {prior['efficiency']:.2f}; median distance of "
