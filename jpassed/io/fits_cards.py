@@ -18,7 +18,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError
-from jpassed.io.native_columns import quantity_table, refuse_duplicates, widen
+from jpassed.io.native_columns import (
+    extremes,
+    null_value,
+    quantity_table,
+    refuse_duplicates,
+    type_with_null,
+    widen,
+)
 from jpassed.io.texts import META_CARD, as_json, one_line, unpack_meta
 
 __all__ = ["META_CARD", "read_fits", "write_fits"]
@@ -286,9 +293,24 @@ def _prepare_nulls(table: Any) -> dict[str, Any]:
             about = {"description": column.description, "meta": column.meta, "name": name}
             table[name] = Column(column.filled(False), **about)
         if column.dtype.kind in "iu":
-            limits = np.iinfo(column.dtype)
-            column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
+            table[name] = _with_null(column)
     return logicals
+
+
+def _with_null(column: Any) -> Any:
+    """Integers with a null that none of them is; plain ones if none is masked."""
+    from astropy.table import Column, MaskedColumn
+
+    values, mask = column.data.data, np.array(column.mask)
+    keys = ("name", "unit", "description", "format", "meta")
+    about = {key: getattr(column, key) for key in keys}
+    if not mask.any():
+        return Column(values, **about)
+    try:
+        dtype = type_with_null(values.dtype, extremes(values, mask))
+    except InputError as exc:
+        raise InputError(f"column {column.name!r}: {exc}") from None
+    return MaskedColumn(values.astype(dtype), mask=mask, fill_value=null_value(dtype), **about)
 
 
 def _encode_text(table: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import InputError
-from jpassed.io.native_columns import plain_table
+from jpassed.io.native_columns import extremes, plain_table, type_with_null
 
 __all__ = ["ColumnLayout", "TableLayout", "join_tables"]
 
@@ -34,6 +34,8 @@ class ColumnLayout:
         Of a column of texts, that with most bytes in UTF-8.
     beyond_ascii : bool
         Whether some text has characters beyond ASCII.
+    extremes : tuple of int or None
+        The smallest and largest integer that is not masked.
     about : dict
         Unit, description, format and meta.
     """
@@ -46,6 +48,7 @@ class ColumnLayout:
     unknown: bool = False
     longest: str = ""
     beyond_ascii: bool = False
+    extremes: tuple[int, int] | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -88,6 +91,7 @@ class ColumnLayout:
             given,
             False,
             *_bytes_of(np.asarray(np.ma.getdata(column))),
+            extremes=extremes(np.asarray(np.ma.getdata(column)), mask),
             about=about,
         )
 
@@ -121,7 +125,23 @@ class ColumnLayout:
             given=self.given or other.given,
             longest=max(self.longest, other.longest, key=_size),
             beyond_ascii=self.beyond_ascii or other.beyond_ascii,
+            extremes=_both(self.extremes, other.extremes),
         )
+
+    def with_null(self, name: str) -> ColumnLayout:
+        """The layout whose null is none of the values, where some are null.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if not self.missing:
+            return self
+        try:
+            return replace(self, dtype=type_with_null(self.dtype, self.extremes))
+        except InputError as exc:
+            raise InputError(f"column {name!r}: {exc}") from None
 
     def column(self, name: str, values: Any, mask: Any) -> Any:
         """A column of this layout."""
@@ -154,6 +174,12 @@ class ColumnLayout:
         values = np.full(shape, text) if self.beyond_ascii else np.zeros(shape, self.dtype)
         mask = np.full(shape, self.missing) if self.masked else None
         return values.astype(self.dtype), mask
+
+
+def _both(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _size(text: str) -> int:
@@ -217,6 +243,16 @@ class TableLayout:
         return TableLayout(
             {name: own.joined(other.columns[name], name) for name, own in self.columns.items()}
         )
+
+    def with_nulls(self) -> TableLayout:
+        """The layout in which no value is taken for null by formats that have one for it.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        return TableLayout({name: own.with_null(name) for name, own in self.columns.items()})
 
     def cast(self, table: Any, meta: Any, *, example: bool = False) -> Any:
         """A plain table in this layout.

@@ -14,7 +14,24 @@ from jpassed.exceptions import InputError
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["copied", "plain_table", "quantity_table", "refuse_duplicates", "widen"]
+__all__ = [
+    "copied",
+    "extremes",
+    "null_value",
+    "plain_table",
+    "quantity_table",
+    "refuse_duplicates",
+    "type_with_null",
+    "widen",
+]
+
+_WITH_NULL = {
+    "uint8": "int16",
+    "int16": "int32",
+    "uint16": "int32",
+    "int32": "int64",
+    "uint32": "int64",
+}
 
 
 def refuse_duplicates(names: Iterable[str], path: object) -> None:
@@ -260,3 +277,47 @@ def widen(table: Any, types: Mapping[str, str]) -> None:
         if old.dtype.kind in "iu" and np.any((new != old) & ~mask):
             raise InputError(f"column {name!r} holds {old.max()}, too large for {new.dtype}")
         table[name] = _replaced(column, new)
+
+
+def null_value(dtype: np.dtype[Any]) -> int:
+    """The integer that stands for null: the smallest, or the largest of unsigned ones."""
+    limits = np.iinfo(dtype)
+    return int(limits.min if dtype.kind == "i" else limits.max)
+
+
+def extremes(values: Any, mask: Any) -> tuple[int, int] | None:
+    """The smallest and the largest integer that is not masked; None if there is none."""
+    if values.dtype.kind not in "iu":
+        return None
+    given = values if mask is None else values[~np.asarray(mask)]
+    return (int(given.min()), int(given.max())) if given.size else None
+
+
+def type_with_null(dtype: np.dtype[Any], found: tuple[int, int] | None) -> np.dtype[Any]:
+    """The type for integers, of which some are null, whose null is none of the values.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+    found : tuple of int or None
+        See `extremes`.
+
+    Returns
+    -------
+    numpy.dtype
+        int64 for uint64, of which astropy reads no nulls. The smallest int64 has no other type to
+        go to, and is null.
+
+    Raises
+    ------
+    InputError
+        If a uint64 is too large for an int64.
+    """
+    if dtype.kind not in "iu":
+        return dtype
+    if dtype.name == "uint64":
+        if found and found[1] > np.iinfo(np.int64).max:
+            raise InputError(f"{found[1]} beside nulls is too large for int64")
+        return np.dtype(np.int64)
+    taken = found is not None and null_value(dtype) in found
+    return np.dtype(_WITH_NULL.get(dtype.name, dtype)) if taken else dtype

@@ -40,7 +40,10 @@ def write_fits_pieces(
     ------
     FileError
         If the pieces are not what `layout` and `rows` say.
+    InputError
+        If a column cannot be written.
     """
+    layout = layout.with_nulls()
     head, example = _parts(layout.cast(layout.example(), meta))
     width, written = len(example), 0
     primary, table_head = head[:_BLOCK], head[_BLOCK:]
