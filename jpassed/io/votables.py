@@ -19,7 +19,15 @@ from jpassed.exceptions import FileError, InputError
 from jpassed.io.native_columns import refuse_duplicates, widen
 from jpassed.io.texts import as_json, one_line, unpack_meta
 
-__all__ = ["read_votable", "read_votable_meta", "read_votable_stream", "write_votable"]
+__all__ = [
+    "no_masked_text",
+    "number_nulls",
+    "read_votable",
+    "read_votable_meta",
+    "read_votable_stream",
+    "spell_units",
+    "write_votable",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -256,7 +264,7 @@ def write_votable(table: Any, path: Path) -> None:
     widen(table, _WIDER)
     spell_units(table)
     no_masked_text(table)
-    nulls = _null_elements(table)
+    nulls = number_nulls(table)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         document = votable.from_table(table)
@@ -330,10 +338,21 @@ def no_masked_text(table: Any) -> None:
             )
 
 
-def _null_elements(table: Any) -> dict[str, int]:
-    """Arrays of whole numbers with masked elements get a number for them: column to number.
+def number_nulls(table: Any, *, cells: bool = False) -> dict[str, int]:
+    """Whole numbers that are masked get a number that no other is, for ``field.values.null``.
 
-    VOTable marks whole cells as null, but no element of an array.
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Of plain columns; changed.
+    cells : bool
+        Also of columns with one number a row. Binary2 marks such cells as null, but no element of
+        an array; binary marks nothing.
+
+    Returns
+    -------
+    dict
+        Column to number.
     """
     from astropy.table import Column, MaskedColumn
 
@@ -342,7 +361,7 @@ def _null_elements(table: Any) -> dict[str, int]:
         column = table[name]
         if not isinstance(column, MaskedColumn) or column.dtype.kind not in "iu":
             continue
-        if column.ndim < 2 or not np.any(column.mask):
+        if (column.ndim < 2 and not cells) or not np.any(column.mask):
             continue
         values, mask = column.data.data, np.ma.getmaskarray(column.data)
         limits = np.iinfo(values.dtype)

@@ -82,7 +82,7 @@ def _votable(name: str, table: Any) -> bytes:
 
     from jpassed.io.native_columns import plain_table
     from jpassed.io.texts import one_line
-    from jpassed.io.votables import no_masked_text, spell_units
+    from jpassed.io.votables import no_masked_text, number_nulls, spell_units
 
     if not re.fullmatch(r"[A-Za-z]\w*", name):
         raise InputError(
@@ -102,9 +102,13 @@ def _votable(name: str, table: Any) -> bytes:
     try:
         spell_units(plain)
         no_masked_text(plain)
+        nulls = number_nulls(plain, cells=True)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             document = votable.from_table(plain)
+            for field in document.get_first_table().fields:
+                if field.name in nulls:
+                    field.values.null = nulls[field.name]
             # Exact, and older than binary2: every service reads it.
             document.to_xml(target, tabledata_format="binary")
     except Exception as exc:  # astropy's writer has its own errors for columns it cannot hold
