@@ -99,6 +99,21 @@ def test_masses_become_logarithms_of_the_vocabulary():
     np.testing.assert_allclose((found.value[0], found.error[0]), (9.966, 0.2))
 
 
+def test_the_factor_comes_before_the_logarithm():
+    # A column in units of 1e10 solar masses.
+    rule = LabelRule("logmstar", ("m",), ("e",), log10=True, scale=1e10)
+    found = values_of(rule, {"m": [2.0], "e": [0.2]})
+    np.testing.assert_allclose(found.value[0], np.log10(2e10))
+    np.testing.assert_allclose(found.error[0], 0.1 / np.log(10))
+
+
+def test_percentiles_that_are_no_measurement_give_no_error():
+    rule = LabelRule("logmstar", ("p50",), interval=("p16", "p84"), valid=(4, 13))
+    found = values_of(rule, {"p50": [10.0, 10.0], "p16": [-9999.0, 9.9], "p84": [10.1, 10.1]})
+    np.testing.assert_array_equal(found.observed, [False, True])
+    assert found.left_out == {"no positive error": 1}
+
+
 def test_a_label_without_errors_takes_the_stated_one():
     rule = LabelRule("z", ("z",), error_floor=0.001, needs_redshift=False)
     found = values_of(rule, {"z": [0.1, np.nan]})

@@ -60,7 +60,7 @@ class LabelRule:
     log10 : bool
         Whether the columns hold the value itself, not its logarithm.
     valid : tuple of float
-        Values of the column outside are no measurement.
+        Values outside, of `value` and `interval`, are no measurement.
     flags : Flags or None
     needs_redshift : bool
         Whether the label is wrong where the redshift is.

@@ -153,10 +153,10 @@ def measure(
     if rule.needs_redshift:
         drop(unsafe, "redshift not safe")
     with np.errstate(all="ignore"):
+        value, error = value * rule.scale, error * abs(rule.scale)
         if rule.log10:
             drop(~(value > 0), "no logarithm")
             value, error = np.log10(value), error / (value * np.log(10.0))
-        value, error = value * rule.scale, error * abs(rule.scale)
         if rule.frame == "observed":
             drop(~np.isfinite(redshift), "no redshift to bring it to the rest frame")
             value, error = value / (1.0 + redshift), error / (1.0 + redshift)
@@ -173,7 +173,6 @@ def measure(
 
 def _sums(rule: LabelRule, rows: Rows, line: str) -> tuple[Array, Array, NDArray[np.bool_]]:
     """Sum, error and presence of a rule's parts; one that is lacking makes the sum unknown."""
-    low, high = rule.valid
     total, variance = np.zeros(rows.count), np.zeros(rows.count)
     every = np.ones(rows.count, dtype=bool)
     positive = np.ones(rows.count, dtype=bool)
@@ -181,12 +180,11 @@ def _sums(rule: LabelRule, rows: Rows, line: str) -> tuple[Array, Array, NDArray
     for which in rule.rows or (None,):
         chosen = None if names is None else names == which
         for k, column in enumerate(rule.value):
-            values = rows.numbers(column)
-            with np.errstate(invalid="ignore"):
-                values = np.where((values >= low) & (values <= high), values, np.nan)
-            part, present = rows.of_objects(values, chosen)
+            part, present = rows.of_objects(_valid(rule, rows.numbers(column)), chosen)
             if rule.interval:
-                first, last = (rows.of_objects(rows.numbers(c), chosen)[0] for c in rule.interval)
+                first, last = (
+                    rows.of_objects(_valid(rule, rows.numbers(c)), chosen)[0] for c in rule.interval
+                )
                 sigma = 0.5 * (last - first)
             elif rule.error:
                 sigma, _ = rows.of_objects(rows.numbers(rule.error[k]), chosen)
@@ -197,6 +195,13 @@ def _sums(rule: LabelRule, rows: Rows, line: str) -> tuple[Array, Array, NDArray
             variance = variance + sigma**2
     error = np.where(positive, np.sqrt(variance), np.nan)
     return total, error, every
+
+
+def _valid(rule: LabelRule, values: Array) -> Array:
+    """NaN where a value is no measurement."""
+    low, high = rule.valid
+    with np.errstate(invalid="ignore"):
+        return np.where((values >= low) & (values <= high), values, np.nan)
 
 
 def _texts(column: Any) -> list[str]:
