@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fault_proxy import FaultProxy
+from spectrum_files import SpectrumFiles, spectrum_files  # noqa: F401
 from tap_server import TapServer
 
 from jpassed.archives import load_archive
@@ -15,6 +16,7 @@ from jpassed.archives.spectrum_sources import (
     find_address,
     transport_to,
 )
+from jpassed.archives.spectrum_store import SpectrumStore, Wanted
 from jpassed.exceptions import InputError, ServiceError, UnknownNameError
 from jpassed.vo.transport import Transport
 
@@ -52,6 +54,28 @@ def test_addresses_in_columns():
     assert find_address(source, "1", {"url": " http://x/y "}, (0, 0)) == "http://x/y"
     with pytest.raises(NoSpectrumError, match="no address in column url"):
         find_address(source, "1", {}, (0, 0))
+
+
+@pytest.mark.real_data
+def test_spectra_from_another_source_are_not_taken_for_those_asked_for(tmp_path, spectrum_files):  # noqa: F811
+    first, second = sorted(spectrum_files.files)[:2]
+    wanted = [Wanted("1", {"name": first}, (0, 0)), Wanted("2", {"name": second}, (0, 0))]
+    wrong = SpectrumSource("url", url=spectrum_files.base + first)  # one address for all
+    right = SpectrumSource("url", url=spectrum_files.base + "{name}")
+    store = SpectrumStore(tmp_path)
+    assert store.fetch(wrong, wanted) == {}
+    assert store.path("1") == store.path("2")
+    store = SpectrumStore(tmp_path)
+    assert store.fetch(right, wanted) == {}
+    assert store.path("2").read_bytes() == spectrum_files.files[second].read_bytes()
+    assert store.fetched == 1  # what has the same address is here already
+    assert spectrum_files.requests.total() == 2
+    # What is not at the new source is not taken from the old one.
+    lost = SpectrumSource("url", url=spectrum_files.base + "/none")
+    assert set(store.fetch(lost, wanted)) == {"1", "2"}
+    assert store.path("1") is None
+    assert SpectrumStore(tmp_path, source=lost).lines == []
+    assert len(SpectrumStore(tmp_path, source=right).lines) == 2
 
 
 def test_ssap_by_position(spectra_server: TapServer):

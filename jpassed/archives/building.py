@@ -193,7 +193,11 @@ def _fetch(
     shards: list[dict[str, Any]] = []
     stores: dict[str, SpectrumStore] = {}
     for choice, objects, kept in groups:
-        store = SpectrumStore(folder / "spectra" / choice.archive.name, workers=workers)
+        store = SpectrumStore(
+            folder / "spectra" / choice.archive.name,
+            workers=workers,
+            source=choice.archive.spectra,
+        )
         stores[choice.archive.name] = store
         for first in range(0, len(kept), found.shard_rows):
             rows = kept[first : first + found.shard_rows]

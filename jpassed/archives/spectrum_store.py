@@ -62,6 +62,8 @@ class SpectrumStore:
         file, bytes and SHA-256.
     workers : int
         Downloads at a time.
+    source : SpectrumSource, optional
+        Only spectra that came from it count; else those of any, until `fetch` names one.
     retries : int
         Tries after the first.
     timeout : float
@@ -69,7 +71,13 @@ class SpectrumStore:
     """
 
     def __init__(
-        self, folder: Path, *, workers: int = 4, retries: int = 5, timeout: float = 60.0
+        self,
+        folder: Path,
+        *,
+        workers: int = 4,
+        source: SpectrumSource | None = None,
+        retries: int = 5,
+        timeout: float = 60.0,
     ) -> None:
         self.folder, self.workers = folder, max(1, workers)
         self._settings = {"retries": retries, "timeout": timeout}
@@ -82,7 +90,9 @@ class SpectrumStore:
         }
         self._threads = threading.local()
         self.fetched = 0
-        self.bytes = 0
+        self._source = ""
+        if source is not None:
+            self._use(source)
 
     def path(self, key: str) -> Path | None:
         """The file of an object's spectrum, if it is here."""
@@ -121,6 +131,7 @@ class SpectrumStore:
         ServiceError
             If it cannot be reached; what was fetched stays, and another call goes on.
         """
+        self._use(source)
         new = [w for w in wanted if w.key not in self._known]
         if not new:
             return {}
@@ -166,8 +177,14 @@ class SpectrumStore:
 
     def record(self, line: dict[str, Any]) -> None:
         """Add a line to the journal."""
+        line = {**line, "source": self._source}
         write_journal(self._journal, line)
         self._known[line["key"]] = line
+
+    def _use(self, source: SpectrumSource) -> None:
+        """Forget what came from elsewhere; a file of the same address is taken as it is."""
+        self._source = hashlib.sha256(repr(source).encode()).hexdigest()[:16]
+        self._known = {k: v for k, v in self._known.items() if v.get("source") == self._source}
 
     def _parallel(
         self, items: list[Item], work: Callable[[Item], Any]
@@ -213,11 +230,11 @@ class SpectrumStore:
             transport = self._transport(url)
             transport.call("a spectrum", lambda: self._save(transport, url, target))
             self.fetched += 1
-        size = target.stat().st_size
-        self.bytes += size
         return {
-            "file": str(target.relative_to(self.folder)), "bytes": size, "sha256": sha256_of(target)
-        }  # fmt: skip
+            "file": str(target.relative_to(self.folder)),
+            "bytes": target.stat().st_size,
+            "sha256": sha256_of(target),
+        }
 
     def _save(self, transport: Transport, url: str, target: Path) -> None:
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
