@@ -115,6 +115,19 @@ def test_parts_are_joined_by_and():
     )
 
 
+@pytest.mark.parametrize("where", ["p.odds > 0.9", "P.odds > 0.9"])
+def test_a_table_is_joined_whatever_the_case_of_its_alias(where):
+    asked = load_query("minijpas").select("adql", where=where, columns=["class_star"])
+    assert "JOIN minijpas.PhotoZLephare AS p" in asked.whole()
+    assert "MWExtinction" not in asked.whole()
+
+
+def test_columns_with_quoted_names():
+    asked = load_query("minijpas").select("adql", tile=1, columns=['"a b"', 'p."Odds"', "p.odds"])
+    selected = asked.whole().partition(" FROM ")[0]
+    assert selected.endswith('o.number AS number, o."a b", p."Odds", p.odds AS odds')
+
+
 def test_all_of_a_survey_is_not_asked_for_by_accident():
     with pytest.raises(InputError, match="would ask for all of the survey: give a cone"):
         load_query("minijpas").select("adql", columns=["ebv"])
@@ -129,7 +142,7 @@ def test_columns_are_chosen_and_the_keys_come_along():
         ("number", "o.number"),
         ("ebv", "e.ebv"),
         ("mag_auto_J0660", "o.mag_auto[jpas::J0660]"),
-        ('o."E(B-V)"', 'o."E(B-V)"'),
+        ('"E(B-V)"', 'o."E(B-V)"'),
         ("odds", "o.odds"),
     ]
 

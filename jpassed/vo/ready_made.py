@@ -128,7 +128,7 @@ class ReadyMade:
         needed = [
             join
             for alias, join in self.joins.items()
-            if re.search(rf"(?<![\w.\"]){re.escape(alias)}\.", text)
+            if re.search(rf"(?<![\w.\"]){re.escape(alias)}\.", text, re.IGNORECASE)
         ]
         return " ".join([self.source, *needed])
 
@@ -172,7 +172,7 @@ class ReadyMade:
                 f"columns: expected names such as class_star or mag_auto[J0660], got {name!r}; "
                 f"the columns of {self.name!r} are {', '.join(self.columns)}"
             )
-        last = name if '"' in name else name.rpartition(".")[2]
+        last = name[name.index('"') :] if '"' in name else name.rpartition(".")[2]
         return last, name if "." in name.split('"')[0] else f"{self.main}.{name}"
 
 
