@@ -13,6 +13,7 @@ from astropy.table import Table
 
 from jpassed.exceptions import FileError, InputError, JpassedError
 from jpassed.io import atomic_output, read_catalog, write_catalog
+from jpassed.io.atomic import check_output
 
 ENDINGS = (".fits", ".vot", ".ecsv", ".parquet", ".csv")
 
@@ -273,6 +274,13 @@ def test_permissions_of_a_new_and_of_a_replaced_file(table, tmp_path):
     path.chmod(0o640)
     write_catalog(table, path, overwrite=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_link_into_a_folder_that_is_not_there_is_told_at_once(tmp_path):
+    link = tmp_path / "out.fits"
+    link.symlink_to(tmp_path / "nowhere" / "real.fits")
+    with pytest.raises(FileError, match="nowhere is not a folder"):
+        check_output(link)
 
 
 def test_a_link_keeps_pointing_to_the_file(table, tmp_path):

@@ -25,7 +25,8 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
     target = Path(path)
     if target.is_dir():
         raise FileError(f"{target} is a folder; name a file to write to")
-    folder = target.parent
+    # A link stays, and the file behind it is written.
+    folder = Path(os.path.realpath(target)).parent if target.is_symlink() else target.parent
     if not folder.is_dir():
         raise FileError(f"cannot write {target}: {folder} is not a folder")
     if target.exists() and not overwrite:
