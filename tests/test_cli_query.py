@@ -53,7 +53,7 @@ def loopback(tap, tmp_path_factory, monkeypatch):
         (["query", "gaia", "-o", "x.fits", "--survey", "minijps", "--tile", "1"],
          "Did you mean 'minijpas'"),
         (["query", "gaia", "-o", "x.fits", "--cone", "1", "2"], "requires 3 arguments"),
-        (["query", "gaia", "x", "-o", "x.fits", "--maxrec", "-1"], "-1 is not in the range x>=0"),
+        (["query", "gaia", "x", "-o", "x.fits", "--maxrec", "0"], "0 is not in the range x>=1"),
         (["query", "gaia", "x", "-o", "x.fits", "--timeout", "0"], "0.0 is not in the range x>0"),
         (["query", "gaia", "x", "-o", "x.fits", "--upload", "mine"], "--upload"),
         (["query", "gaia", "-", "-o", "x.fits"], "stdin is empty"),

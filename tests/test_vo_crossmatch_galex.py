@@ -277,6 +277,20 @@ def test_the_command(minijpas, galex, tmp_path):
         np.testing.assert_array_equal(plain(back[name]), plain(galex[name][:200]), err_msg=name)
 
 
+def test_the_command_logs_in(fault_proxy, tmp_path, minijpas, monkeypatch):
+    fault_proxy.require_login("me", "hunter2")
+    write_catalog(minijpas[:20], tmp_path / "in.fits")
+    start = ("crossmatch", tmp_path / "in.fits", "galex", "--service", fault_proxy.url)
+    words = (*start, "-o", tmp_path / "out.fits", "--no-cache")
+    without = run(*words)
+    assert without.exit_code == 1 and "wants a login" in without.output
+    monkeypatch.setenv("JPASSED_VO_PASSWORD", "hunter2")
+    done = run(*words, "--login", "me")
+    assert done.exit_code == 0, done.output
+    assert "hunter2" not in done.output
+    assert len(read_catalog(tmp_path / "out.fits")) == 20
+
+
 def test_the_command_refuses(tmp_path, minijpas):
     write_catalog(minijpas[:2], tmp_path / "in.fits")
     start = ("crossmatch", tmp_path / "in.fits", "-o", tmp_path / "out.fits")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from jpassed.cli.arguments import check_target, comma_list, input_path, output_option, pairs
+from jpassed.cli.querying import credentials, login_option
 from jpassed.cli.reporting import progress_bar, reporting_options
 
 
@@ -53,6 +54,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     show_default=True,
     help="Positions to upload at a time.",
 )
+@login_option
 @click.option("--no-cache", is_flag=True, help="Ask anew, and keep no answers.")
 @click.option("--replace-columns", is_flag=True, help="Replace columns that IN already has.")
 @reporting_options
@@ -73,6 +75,7 @@ def command(
     columns: tuple[str, ...],
     prefix: str | None,
     chunk: int,
+    login: str | None,
     no_cache: bool,
     replace_columns: bool,
 ) -> None:
@@ -92,6 +95,7 @@ def command(
     from jpassed.vo.matching import crossmatch, meta_key
 
     table = read_catalog(source)
+    who = credentials(login)
     with progress_bar("positions") as progress:
         matched = crossmatch(
             table,
@@ -108,6 +112,7 @@ def command(
             columns=comma_list(columns),
             prefix=prefix,
             chunk=chunk,
+            credentials=who,
             cache=not no_cache,
             replace_columns=replace_columns,
             progress=progress,

@@ -16,6 +16,15 @@ from jpassed.cli.arguments import Decorator, comma_list, pairs
 Say = Callable[[str], None]
 
 
+def login_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--login USER``; `credentials` makes of it what services are given."""
+    return click.option(
+        "--login",
+        metavar="USER",
+        help="Log in; the password is asked for, or JPASSED_VO_PASSWORD.",
+    )(function)
+
+
 def paging_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--maxrec``, ``--page-by``, ``--page-rows``, ``--login``, ``--no-cache``, ``--timeout``."""
     for option in reversed(_PAGING):
@@ -27,7 +36,7 @@ _PAGING: tuple[Decorator, ...] = (
     click.option(
         "--maxrec",
         metavar="N",
-        type=click.IntRange(min=0),
+        type=click.IntRange(min=1),
         help="N rows will do. Without it an answer that the service cuts is an error.",
     ),
     click.option(
@@ -40,11 +49,7 @@ _PAGING: tuple[Decorator, ...] = (
     click.option(
         "--page-rows", metavar="N", type=click.IntRange(min=2), help="Rows of a page at most."
     ),
-    click.option(
-        "--login",
-        metavar="USER",
-        help="Log in; the password is asked for, or JPASSED_VO_PASSWORD.",
-    ),
+    login_option,
     click.option("--no-cache", is_flag=True, help="Ask anew, and keep no answer."),
     click.option(
         "--timeout",
@@ -106,13 +111,18 @@ def question(service: str, adql: str | None, given: dict[str, Any]) -> Any:
         None if adql is None else read_adql(adql),
         page_by=keys or None,
         cache=not found.pop("no_cache"),
-        credentials=_credentials(found.pop("login")),
+        credentials=credentials(found.pop("login")),
         uploads={name: read_catalog(path) for name, path in files.items()} or None,
         **found,
     )
 
 
-def _credentials(user: str | None) -> Any:
+def credentials(user: str | None) -> Any:
+    """
+    What ``--login`` stands for: user and password; None without it.
+
+    The password is that of JPASSED_VO_PASSWORD, or asked for.
+    """
     if user is None:
         return None
     from jpassed.vo.login import PASSWORD, Credentials
