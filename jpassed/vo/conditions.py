@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import InputError
-from jpassed.vo.dialects import number, text
 
-__all__ = ["check_condition", "literal", "past", "read_cone", "read_tiles"]
+__all__ = ["check_condition", "read_cone", "read_tiles"]
 
 _CONE = "expected RA DEC RADIUS, e.g. 214.2 52.5 0.1 or 14h17m +52d30m 10arcmin"
 
@@ -147,43 +146,3 @@ def check_condition(where: Any) -> str:
     if depth:
         raise InputError(f"where: {depth} '(' without a ')': {where!r}")
     return where.strip()
-
-
-def literal(value: Any) -> str:
-    """A value of a table as ADQL reads it back.
-
-    Raises
-    ------
-    InputError
-        For what has no literal: NULL, NaN, arrays.
-    """
-    if np.ma.is_masked(value) or value is None:
-        raise InputError("a key of the query is NULL; page by columns that always have a value")
-    if isinstance(value, bytes):
-        value = value.decode("utf-8")
-    if isinstance(value, str):
-        return text(str(value))
-    plain = value.value if hasattr(value, "unit") else value
-    plain = plain.item() if hasattr(plain, "item") else plain
-    if isinstance(plain, bool) or not isinstance(plain, int | float):
-        raise InputError(f"expected a number or text as key of the query, got {value!r}")
-    return number(plain)
-
-
-def past(expressions: Sequence[str], after: Sequence[Any]) -> str:
-    """Condition that a row comes after one with the keys `after`, in the order of the keys.
-
-    Examples
-    --------
-    >>> past(["a", "b"], (1, 2))
-    'a > 1 OR (a = 1 AND b > 2)'
-    """
-    if len(expressions) != len(after):
-        raise InputError(f"{len(after)} values for {len(expressions)} keys of the query")
-    values = [literal(value) for value in after]
-    alternatives = []
-    for place, (key, value) in enumerate(zip(expressions, values, strict=True)):
-        same = [f"{k} = {v}" for k, v in zip(expressions[:place], values[:place], strict=True)]
-        part = " AND ".join([*same, f"{key} > {value}"])
-        alternatives.append(f"({part})" if same else part)
-    return " OR ".join(alternatives)

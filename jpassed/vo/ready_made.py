@@ -12,7 +12,8 @@ from typing import Any
 
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.surveys.survey_file import as_texts, check_keys, read_yaml
-from jpassed.vo.conditions import check_condition, past, read_cone, read_tiles
+from jpassed.vo.adql import beyond
+from jpassed.vo.conditions import check_condition, read_cone, read_tiles
 from jpassed.vo.dialects import Dialect, load_dialect, number
 
 __all__ = ["ReadyMade", "SurveyQuery", "list_queries", "load_query"]
@@ -212,6 +213,8 @@ class SurveyQuery:
         ------
         UnknownNameError
             If a key is not among the columns.
+        InputError
+            If a value of `after` is neither text nor number.
         """
         expressions = []
         for key in keys:
@@ -220,7 +223,7 @@ class SurveyQuery:
             expressions.append(self.columns[key])
         conditions = self.conditions
         if after is not None:
-            conditions = (*conditions, f"({past(expressions, after)})")
+            conditions = (*conditions, beyond(expressions, after))
         selected = f"TOP {number(int(top))} {', '.join(self._selected())}"
         return f"{self._query(selected, conditions)} ORDER BY {', '.join(keys)}"
 
