@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +188,9 @@ def fetch_table(
     if limit is not None and found >= limit and pages:
         last = _last(_read(pages[-1]), keys[:1])[0]
         record["last"] = last.item() if hasattr(last, "item") else str(last)
+    if "date" not in record:  # of a run that was killed when all rows were here
+        written = datetime.fromtimestamp(pages[-1].stat().st_mtime, UTC)
+        record |= {"date": written.isoformat(timespec="seconds"), "url": client.service.url}
     record["rows"] = found
     write_json(record, done)
     return record
