@@ -142,9 +142,10 @@ class Service:
                 if name == "Some/crash":
                     self.send_error(500, "database is down")
                     return
+                more = 100 if name == "Some/cut" else 0  # than comes is announced
                 text = service.answers.get(name, UNKNOWN.format(name=name)).encode()
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(text)))
+                self.send_header("Content-Length", str(len(text) + more))
                 self.end_headers()
                 self.wfile.write(text)
 

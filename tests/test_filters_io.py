@@ -117,6 +117,12 @@ class TestSvo:
         with pytest.raises(FileError, match="database is down.*base_url.*from_files"):
             FilterSet.from_svo(["Some/crash"], base_url=service.url, cache=tmp_path)
 
+    def test_an_answer_that_is_cut_is_not_kept(self, service, tmp_path):
+        service.answers["Some/cut"] = votable("Some/cut")
+        with pytest.raises(FileError, match="cannot fetch the curve 'Some/cut'.*Incomplete"):
+            FilterSet.from_svo(["Some/cut"], base_url=service.url, cache=tmp_path)
+        assert not list(tmp_path.glob("*"))
+
     def test_address_that_is_none(self, tmp_path):
         with pytest.raises(FileError, match="unknown url type"):
             FilterSet.from_svo(["a/b.c"], base_url="svo.example", cache=tmp_path)

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,7 +130,7 @@ def _download(address: str, what: str, timeout: float, known: bool) -> bytes:
     try:
         with urlopen(address, timeout=timeout) as answer:
             content: bytes = answer.read()
-    except (URLError, OSError, ValueError) as exc:
+    except (URLError, HTTPException, OSError, ValueError) as exc:
         reason = getattr(exc, "reason", None) or exc
         kept = " (the cache has an older answer: leave out refresh)" if known else ""
         raise FileError(
