@@ -14,12 +14,18 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from click.testing import CliRunner
 
 import jpassed
 from jpassed.cli import main
-from jpassed.exceptions import InputError, QueryError, TruncatedAnswerError, UnknownNameError
+from jpassed.exceptions import (
+    FileError,
+    InputError,
+    QueryError,
+    TruncatedAnswerError,
+    UnknownNameError,
+)
 from jpassed.io.catalogs import read_catalog
 from jpassed.io.pieces import pieces_folder
 from jpassed.vo.queries import key_column, plan_query
@@ -280,6 +286,27 @@ def test_other_work_on_the_same_file_is_refused(tmp_path):
         save({"model": "a"}, fail_late)
     with pytest.raises(jpassed.JpassedError, match=r"pieces of other work \(model differ\)"):
         save({"model": "b"}, None)
+
+
+def test_pieces_of_another_upload_are_not_used(tmp_path):
+    target = tmp_path / "out.fits"
+
+    def save(numbers, work=None):
+        asked = {"page_by": "id", "page_rows": 6, "uploads": {"mine": Table({"id": numbers})}}
+        return save_answer(
+            plan_query("loopback", "SELECT id FROM TAP_UPLOAD.mine", **asked), target, work=work
+        )
+
+    def fail_late(page, before):
+        if before:
+            raise InputError("no")
+        return page
+
+    with pytest.raises(InputError, match="no"):
+        save(np.arange(9), fail_late)
+    with pytest.raises(FileError, match=r"pieces of other work \(uploads differ\)"):
+        save(np.arange(9) * 2)
+    assert save(np.arange(9)) == 9
 
 
 def test_a_query_that_fails_at_once_leaves_nothing_behind(tmp_path):

@@ -108,8 +108,6 @@ class Question:
             rows += len(page)
             if progress:
                 progress(f"{rows} rows")
-        if not pages:  # nothing to page: the columns alone
-            return self.client.run(self.adql, mode=self.mode, progress=progress)
         table = quantity_table(join_tables(pages))
         table.meta["jp_query"] = self.text
         return table

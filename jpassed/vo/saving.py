@@ -14,6 +14,7 @@ from jpassed.io.catalogs import write_catalog
 from jpassed.io.formats import table_file
 from jpassed.io.pieces import Pieces
 from jpassed.vo.queries import Question, key_column
+from jpassed.vo.uploads import Uploads
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -78,6 +79,7 @@ def save_answer(
         "query": question.text,
         "keys": list(question.keys),
         "rows of a page": question.rows,
+        "uploads": Uploads.of(question.uploads).digest(),
         **dict(task or {}),
     }
     with Pieces(output, whole) as pieces:
