@@ -86,6 +86,22 @@ def test_provenance_goes_along(out):
     assert '`"u-r 2"`, `"SIZE"`' in said
 
 
+def test_provenance_of_numpy_goes_along(out):
+    table = small()
+    table.meta = {
+        "jp_z_pdf_edges": np.array([0.0, 0.5, 1.0]),
+        "jp_count": np.int64(7),
+        "jp_empty": np.array([]),
+        "jp_none": "",
+    }
+    publish(table, out, creator="Doe, J.")
+    found = {p.get("name"): p for p in ElementTree.parse(out / "q.rd").getroot().iter("param")}
+    assert found["jp_z_pdf_edges"].get("type") == "double precision[3]"
+    assert found["jp_z_pdf_edges"].text == "0.0 0.5 1.0"
+    assert (found["jp_count"].get("type"), found["jp_count"].text) == ("bigint", "7")
+    assert "jp_none" not in found
+
+
 def test_the_data_file_is_the_table(out):
     table = every_kind()
     publish(table, out, creator="Doe, J.")
@@ -194,6 +210,7 @@ def test_names_that_cannot_be(out, name, said):
     ("values", "said"),
     [
         (np.zeros((3, 2, 2)), r"arrays of shape \(2, 2\)"),
+        (np.zeros((3, 0)), r"arrays of shape \(0,\)"),
         (np.array([["a", "b"]] * 3), "arrays of text"),
         (np.zeros((3, 2), bool), "one truth value"),
         (np.array([1 + 2j] * 3), "holds complex128"),

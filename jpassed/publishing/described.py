@@ -116,7 +116,7 @@ def _describe(column: Any, name: str, field: str) -> tuple[DescribedColumn, Any]
     mask = _missing(values) | np.ma.getmaskarray(column)
     kind, element = _element(values, name)
     text = element == "text"
-    if values.ndim > 2 or (text and values.ndim > 1):
+    if values.ndim > 2 or (text and values.ndim > 1) or 0 in values.shape[1:]:
         what = "arrays of text" if text else f"arrays of shape {values.shape[1:]} in its rows"
         raise InputError(
             f"column {name!r} holds {what}; expected one value or a flat array of numbers"
@@ -177,8 +177,8 @@ def _element(values: NDArray[Any], name: str) -> tuple[str, str]:
         element = "bigint"
     if element is None:
         raise InputError(
-            f"column {name!r} holds {values.dtype}; expected numbers of at most 64 bits, truth "
-            "values or text"
+            f"column {name!r} holds {values.dtype}; expected numbers of at most 64 bits (whole ones "
+            "below 2^63), truth values or text"
         )
     return (element if values.ndim == 1 else f"{element}[{values.shape[1]}]"), element
 

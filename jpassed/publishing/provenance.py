@@ -63,7 +63,10 @@ def provenance(meta: Mapping[str, Any]) -> tuple[Parameter, ...]:
     found = []
     for key, value in meta.items():
         name = re.sub(r"\W", "_", str(key), flags=re.ASCII)
-        if not name.lower().startswith("jp_") or value is None or value == "":
+        if not name.lower().startswith("jp_"):
+            continue
+        value = value.tolist() if hasattr(value, "tolist") else value  # of numpy
+        if value is None or value == "":
             continue
         said, ucd = _SAID.get(name.lower(), (name, "meta.note"))
         if name.lower().endswith(_EDGES):
