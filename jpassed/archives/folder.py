@@ -81,7 +81,7 @@ def _said(folder: Path) -> dict[str, Any] | None:
 
 
 def _prepare(folder: Path, plan: FetchPlan, overwrite: bool) -> None:
-    now = {"digest": plan.digest, "plan": plan.as_dict()}
+    now: dict[str, Any] = {"digest": plan.digest, "plan": plan.as_dict()}
     old = _said(folder)
     if old is not None and (old["digest"] != plan.digest or old.get("replacing")):
         if old["digest"] != plan.digest and not overwrite:
