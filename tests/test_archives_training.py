@@ -116,6 +116,8 @@ def test_sets_that_cannot_be_used(tmp_path):
     assert is_training_set(folder)
     with pytest.raises(InputError, match="leave out 'labels'"):
         source(folder, labels={"z": "label_z"})
+    with pytest.raises(InputError, match="leave out 'survey'"):
+        source(folder, survey="minijpas")
     content = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**content, "vocabulary": "0"}))
     with pytest.raises(FileError, match="another vocabulary"):

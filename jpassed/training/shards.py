@@ -42,7 +42,7 @@ class ShardedSource:
     FileError
         If a shard is missing or damaged, or the set is not finished.
     InputError
-        If the configuration names labels, or no object has any of the bands or labels.
+        If the configuration names labels or a survey, or no object has any of the bands or labels.
     """
 
     def __init__(
@@ -55,6 +55,10 @@ class ShardedSource:
         if config.labels:
             raise InputError(
                 f"{config.path} is a training set that knows its labels: leave out 'labels'"
+            )
+        if config.survey != "auto":
+            raise InputError(
+                f"{config.path} is a training set that knows its bands: leave out 'survey'"
             )
         found = read_training_set(config.path)
         self.device = device
