@@ -117,6 +117,15 @@ def test_a_password_in_a_url_is_refused_and_not_shown():
     assert "hunter2" not in str(e.value)
 
 
+@pytest.mark.parametrize(
+    "given", ["https://example.org/tap?token=hunter2", "me:hunter2@example.org/tap"]
+)
+def test_what_may_be_a_secret_is_not_shown(given):
+    with pytest.raises(InputError, match="service: expected") as e:
+        load_service(given)
+    assert "hunter2" not in str(e.value)
+
+
 def test_users_add_services_and_replace_them(own):
     own(
         "here: http://127.0.0.1:8080/tap/\n"

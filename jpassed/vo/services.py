@@ -88,6 +88,8 @@ def load_service(name_or_url: str | Service) -> Service:
     if text in known:
         return known[text]
     if "://" not in text:
+        if "@" in text:  # what is before it may be a password
+            raise InputError("service: expected a name or a URL such as https://example.org/tap")
         raise UnknownNameError("service", text, [*known, "or the URL of a TAP service"])
     url = _checked_url(text, "service")
     same = [service for service in known.values() if service.url == url]
@@ -111,7 +113,8 @@ def _checked_url(text: str, where: str) -> str:
         raise InputError(f"{where}: expected a URL such as https://example.org/tap, got {text!r}")
     if parts.query or parts.fragment:
         raise InputError(
-            f"{where}: expected the base URL of a TAP service without '?' or '#', got {text!r}"
+            f"{where}: expected the base URL of a TAP service; leave out '?' or '#' and what "
+            f"follows behind {re.split('[?#]', text)[0]}"
         )
     path = re.sub(r"/(sync|async|tables|capabilities|availability|examples)/?$", "", parts.path)
     return urlunsplit((parts.scheme, parts.netloc, path.rstrip("/"), "", ""))
