@@ -177,8 +177,8 @@ def _element(values: NDArray[Any], name: str) -> tuple[str, str]:
         element = "bigint"
     if element is None:
         raise InputError(
-            f"column {name!r} holds {values.dtype}; expected numbers of at most 64 bits (whole ones "
-            "below 2^63), truth values or text"
+            f"column {name!r} holds {values.dtype}; expected numbers of at most 64 bits "
+            "(whole ones below 2^63), truth values or text"
         )
     return (element if values.ndim == 1 else f"{element}[{values.shape[1]}]"), element
 
