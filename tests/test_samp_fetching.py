@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import socket
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -233,6 +237,35 @@ def test_too_large_a_file(votable, folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+@pytest.mark.parametrize("kind", ["gzip", "bz2", "xz", "zip"])
+def test_a_small_file_that_is_large_when_unpacked(tmp_path, folder, kind):
+    plain = tmp_path / "zeros.fits"
+    write_catalog(Table({"a": np.zeros(100_000)}), plain)
+    packed = tmp_path / "packed.fits"
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(plain, plain.name)
+    else:
+        pack = {"gzip": gzip, "bz2": bz2, "xz": lzma}[kind].compress
+        packed.write_bytes(pack(plain.read_bytes()))
+    assert packed.stat().st_size < 10_000
+    with pytest.raises(FileError, match="the limit is 0 MB"):
+        fetch_table(packed.as_uri(), "fits", folder, Limits(max_bytes=100_000))
+    assert not list(folder.iterdir())
+    if kind == "gzip":
+        assert len(fetch_table(packed.as_uri(), "fits", folder, Limits())) == 100_000
+        packed.write_bytes(packed.read_bytes()[:500])
+        with pytest.raises(FileError, match="is compressed, and damaged"):
+            fetch_table(packed.as_uri(), "fits", folder, Limits())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_that_may_not_be_read(votable, folder):
+    votable.chmod(0)
+    with pytest.raises(FileError, match=r"cannot read file:.*Permission denied"):
+        fetch_table(votable.as_uri(), "votable", folder, Limits())
+
+
 def test_pipes_and_devices_are_not_read(tmp_path, folder):
     os.mkfifo(tmp_path / "pipe.vot")
     for place in (tmp_path / "pipe.vot", Path("/dev/zero")):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import shutil
 import socket
 import stat
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -19,6 +24,7 @@ from urllib.request import (
     build_opener,
     url2pathname,
 )
+from zipfile import BadZipFile, ZipFile
 
 from jpassed.exceptions import FileError, InputError, ServiceError
 
@@ -53,6 +59,13 @@ class Limits:
 ENDINGS = {"votable": ".vot", "fits": ".fits"}
 
 CHUNK = 1 << 20
+
+UNPACK: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
+}
+"""How a compressed file begins, and what unpacks it: the readers look at the content, too."""
 
 
 def check_url(url: str, allow_remote: bool = False) -> None:
@@ -157,6 +170,7 @@ def fetch_table(url: str, form: str, folder: Path, limits: Limits) -> QTable:
             _link(file_of_url(url), place, url, limits.max_bytes)
         else:
             _download(url, place, limits)
+        _check_unpacked(place, url, limits.max_bytes)
         try:
             return read_catalog(place)
         except (FileError, InputError) as exc:
@@ -207,6 +221,29 @@ def _download(url: str, place: Path, limits: Limits) -> None:
     except (URLError, HTTPException, OSError, ValueError) as exc:
         reason = getattr(exc, "reason", None) or exc
         raise ServiceError(f"cannot fetch {url}: {reason}. Send the table again") from exc
+
+
+def _check_unpacked(place: Path, url: str, max_bytes: int) -> None:
+    """Refuse what is small as it comes, but not where it is read: in memory."""
+    try:
+        with place.open("rb") as stream:
+            head = stream.read(6)
+    except OSError as exc:
+        raise FileError(f"cannot read {url}: {exc.strerror}") from exc
+    size = 0
+    try:
+        if head.startswith(b"PK"):
+            with ZipFile(place) as packed:
+                size = sum(member.file_size for member in packed.infolist())
+        for magic, unpack in UNPACK.items():
+            if head.startswith(magic):
+                with unpack(place) as content:
+                    while size <= max_bytes and (chunk := content.read(CHUNK)):
+                        size += len(chunk)
+    except (BadZipFile, OSError, EOFError, zlib.error, lzma.LZMAError) as exc:
+        raise FileError(f"{url} is compressed, and damaged: {exc}") from exc
+    if size > max_bytes:
+        raise _too_large(url, size, max_bytes)
 
 
 def _too_large(url: str, size: int, limit: int) -> FileError:
