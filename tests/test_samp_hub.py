@@ -16,6 +16,7 @@ from jpassed.exceptions import FileError, ServiceError
 from jpassed.io.catalogs import read_catalog, write_catalog
 from jpassed.samp import AnnotationService, broadcast
 from jpassed.samp.connection import connect, disconnect, is_alive
+from jpassed.samp.sending import _deliver, load_message, receivers_of
 
 
 @pytest.fixture
@@ -278,6 +279,17 @@ def test_what_viewers_say_is_returned(viewer, catalogue):
 def test_a_viewer_that_never_answers(viewer, catalogue):
     viewer.client.bind_receive_call("table.load.fits", lambda *_: None)
     assert broadcast(catalogue, timeout=0.2) == {"viewer": "no answer within 0.2 s"}
+
+
+def test_one_that_leaves_before_its_turn_takes_nothing_from_the_others(viewer, catalogue):
+    client = connect("test")
+    try:
+        (listening,) = receivers_of(client)["fits"]
+        message = load_message("fits", catalogue.as_uri(), "t1", "mine")
+        said = _deliver(client, {"gone": message, listening: message}, LONG)
+    finally:
+        disconnect(client)
+    assert said == {"gone": "not on the hub any more", "viewer": "loaded"}
 
 
 def test_broadcast_with_nobody_to_hear(hub, catalogue):

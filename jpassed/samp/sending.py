@@ -17,6 +17,7 @@ from jpassed.samp.connection import (
     client_name,
     connect,
     disconnect,
+    is_alive,
     subscribers,
 )
 
@@ -211,8 +212,15 @@ def _deliver(
 
     client.bind_receive_response("load", heard)
     for receiver, message in messages.items():
-        client.call(receiver, "load", message)
-    complete.wait(timeout)
+        try:
+            client.call(receiver, "load", message)
+        except HUB_TROUBLE as exc:  # it has left meanwhile; the others still get theirs
+            if not is_alive(client):
+                raise
+            logger.warning("%s did not take the table: %s", names[receiver], exc)
+            replies[receiver] = "not on the hub any more"
+    if len(replies) < len(messages):
+        complete.wait(timeout)
     silent = f"no answer within {timeout:g} s"
     return {names[receiver]: replies.get(receiver, silent) for receiver in messages}
 
