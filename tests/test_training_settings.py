@@ -12,9 +12,10 @@ from tiny_training import TINY
 
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.nn.config import ModelConfig
-from jpassed.training.config import OptimiserConfig, TrainingConfig
+from jpassed.training.config import OptimiserConfig, TableConfig, TrainingConfig
 from jpassed.training.loop import learning_rate
 from jpassed.training.pool import Galaxies
+from jpassed.training.sources import TableSource
 from jpassed.training.weighting import density_weights
 
 # ----------------------------------------------------------------------------- configuration
@@ -41,6 +42,23 @@ def test_configuration_survives_yaml(tmp_path: Path) -> None:
 def test_unknown_settings_are_refused(change: dict[str, object], words: str) -> None:
     with pytest.raises(UnknownNameError, match=words):
         TrainingConfig.from_dict(change)
+
+
+def test_a_setting_of_a_deeper_level_is_told_its_place() -> None:
+    with pytest.raises(InputError, match=r"'steps' stands one level deeper: optimiser: {steps: "):
+        TrainingConfig.from_dict({"steps": 3})
+    with pytest.raises(InputError, match=r"simulation: {bands: ...}, mix: {bands: ...}"):
+        TrainingConfig.from_dict({"bands": ["jpas"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("nosuch", "nosuch does not exist"), ("empty", "empty holds no training")]
+)
+def test_a_table_that_is_not_there_is_said_so(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    config = TableConfig(str(tmp_path / name), labels={"z": "z"})
+    with pytest.raises(FileError, match=f"{said}.* a folder of jpassed fetch"):
+        TableSource(config, ("rSDSS",), ("z",), torch.device("cpu"))
 
 
 def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:

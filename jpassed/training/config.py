@@ -283,19 +283,17 @@ class TrainingConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingConfig:
         """Read plain values, refusing unknown keys."""
-        parts: dict[str, Any] = {
-            "simulation": SimulationConfig,
-            "mix": MixConfig,
-            "optimiser": OptimiserConfig,
-            "watch": WatchConfig,
-        }
         known = _known(cls)
         chosen: dict[str, Any] = {}
         for key, value in values.items():
             if key not in known:
+                inside = [part for part, cls_ in _PARTS.items() if key in _known(cls_)]
+                if inside:
+                    shown = ", ".join(f"{part}: {{{key}: ...}}" for part in inside)
+                    raise InputError(f"training setting {key!r} stands one level deeper: {shown}")
                 raise UnknownNameError("training setting", key, known)
-            if key in parts:
-                chosen[key] = _read(parts[key], value, key)
+            if key in _PARTS and key != "model":
+                chosen[key] = _read(_PARTS[key], value, key)
             elif key == "model":
                 chosen[key] = ModelConfig.from_dict(value)
             elif key == "tables":
@@ -326,6 +324,16 @@ class TrainingConfig:
         if not isinstance(values, dict):
             raise FileError(f"{path}: expected settings as a YAML mapping, got {type(values)}")
         return cls.from_dict(values)
+
+
+# Settings that are mappings of settings.
+_PARTS: dict[str, Any] = {
+    "simulation": SimulationConfig,
+    "mix": MixConfig,
+    "optimiser": OptimiserConfig,
+    "watch": WatchConfig,
+    "model": ModelConfig,
+}
 
 
 def _known(cls: type) -> set[str]:

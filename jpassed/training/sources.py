@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jpassed.exceptions import InputError
+from jpassed.exceptions import FileError, InputError
 from jpassed.jspectrum.error_model import load_noise
 from jpassed.simulator.noise import NoiseModel
 from jpassed.surveys import detect_survey, load_survey, read_labels
@@ -182,6 +183,12 @@ class TableSource:
     ) -> None:
         from jpassed.io.catalogs import read_catalog
 
+        path = Path(config.path)
+        if path.is_dir() or not (path.exists() or "#" in config.path):
+            what = "holds no training set" if path.is_dir() else "does not exist"
+            raise FileError(
+                f"tables: {path} {what}; expected a catalogue, or a folder of jpassed fetch"
+            )
         table = read_catalog(config.path)
         survey = detect_survey(table) if config.survey == "auto" else load_survey(config.survey)
         photometry = survey.photometry(table)
