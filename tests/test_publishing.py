@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -176,6 +177,33 @@ def test_positions_in_other_units_or_frames_are_added_in_degrees(out, kind):
     content = read_catalog(out / "data" / "main.vot")
     np.testing.assert_allclose(content["jp_ra"].value, sky.ra.deg, rtol=1e-13)
     np.testing.assert_allclose(content["jp_dec"].value, sky.dec.deg, rtol=1e-12, atol=1e-12)
+
+
+def test_a_match_says_which_columns_are_the_positions(out):
+    table = Table({"id": [1, 2], "lon": [1.0, 2.0], "lat": [3.0, 4.0]})
+    said = {
+        "service": "https://x.org/tap", "table": "galex", "query": "SELECT 1", "matched": 1,
+        "rows": 2, "radius_arcsec": 4.0, "position": ["lon", "lat"], "date": "2026-01-01",
+    }  # fmt: skip
+    for meta in (said, json.dumps(said)):
+        table.meta["jp_crossmatch_galex"] = meta
+        assert publish(table, out, creator="x", overwrite=True).positions == ("lon", "lat")
+        readme = (out / "README.md").read_text()
+        assert (
+            "- Cross-match with galex: galex at https://x.org/tap; within 4 arcsec; 1 of 2 rows "
+            "matched; 2026-01-01\n"
+        ) in readme
+        assert '{"service"' not in readme
+        found = {p.get("name"): p for p in ElementTree.parse(out / "q.rd").getroot().iter("param")}
+        assert json.loads(found["jp_crossmatch_galex"].text) == said
+    table.meta["jp_crossmatch_other"] = {**said, "position": ["lat", "lon"]}
+    assert publish(table, out, creator="x", overwrite=True).positions == ()
+    del table.meta["jp_crossmatch_other"]
+    table.meta["jp_crossmatch_galex"] = {**said, "frame": "galactic"}
+    assert publish(table, out, creator="x", overwrite=True).positions == ("jp_ra", "jp_dec")
+    content = read_catalog(out / "data" / "main.vot")
+    sky = SkyCoord([1.0, 2.0], [3.0, 4.0], unit="deg", frame="galactic").icrs
+    np.testing.assert_allclose(content["jp_ra"].value, sky.ra.deg)
 
 
 def test_only_one_column_is_the_main_one(out):

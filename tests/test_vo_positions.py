@@ -32,6 +32,10 @@ def with_ucds(table, **ucds):
         ("ALPHA_J2000", "DELTA_J2000"),
         ("minijpas.MagABDualObj.ALPHA_J2000", "minijpas.MagABDualObj.DELTA_J2000"),
         ("TARGET_RA", "TARGET_DEC"),
+        ("_RAJ2000", "_DEJ2000"),
+        ("RA_deg", "DE"),
+        ("ra_deg", "dec_deg"),
+        ("RA", "DE"),
     ],
 )
 @pytest.mark.parametrize("unit", [None, u.deg])

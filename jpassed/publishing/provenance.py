@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["Parameter", "provenance"]
+__all__ = ["Parameter", "matches_of", "provenance"]
 
 # Keys that jpassed writes, and what they say.
 _SAID = {
@@ -24,6 +24,7 @@ _SAID = {
     "jp_query_date": ("Date of the query", "time"),
 }
 _EDGES = "_pdf_edges"
+_MATCH = "jp_crossmatch_"
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def provenance(meta: Mapping[str, Any]) -> tuple[Parameter, ...]:
         Empty for a table that jpassed did not annotate.
     """
     found = []
+    matches = matches_of(meta)
     for key, value in meta.items():
         name = re.sub(r"\W", "_", str(key), flags=re.ASCII)
         if not name.lower().startswith("jp_"):
@@ -72,8 +74,45 @@ def provenance(meta: Mapping[str, Any]) -> tuple[Parameter, ...]:
         if name.lower().endswith(_EDGES):
             column = name[: -len("_edges")]
             said, ucd = f"Edges of the bins of {column}", "meta.note"
-        found.append(_parameter(name, value, said, ucd))
+        made = _parameter(name, value, said, ucd)
+        if key in matches:
+            label = name[len(_MATCH) :]
+            made = replace(
+                made, description=f"Cross-match with {label}", shown=_of_match(matches[key])
+            )
+        found.append(made)
     return tuple(found)
+
+
+def matches_of(meta: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What the meta says of cross-matches: key of the meta to its content.
+
+    Some formats keep the content as text.
+    """
+    found = {}
+    for key, value in meta.items():
+        if not str(key).lower().startswith(_MATCH):
+            continue
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                continue
+        if isinstance(value, Mapping):
+            found[str(key)] = value
+    return found
+
+
+def _of_match(said: Mapping[str, Any]) -> str:
+    """A cross-match in a sentence; the query itself is in the parameter."""
+    parts = [f"{said['table']} at {said['service']}"] if {"table", "service"} <= set(said) else []
+    if "radius_arcsec" in said:
+        parts.append(f"within {said['radius_arcsec']:g} arcsec")
+    if {"matched", "rows"} <= set(said):
+        parts.append(f"{said['matched']} of {said['rows']} rows matched")
+    parts += [f"coverage: {said['coverage']}"] if said.get("coverage") else []
+    parts += [str(said[key]) for key in ("date", "reference") if said.get(key)]
+    return "; ".join(parts)
 
 
 def _parameter(name: str, value: Any, said: str, ucd: str) -> Parameter:

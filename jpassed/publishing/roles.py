@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
+from jpassed.publishing.provenance import matches_of
 from jpassed.vo.positions import find_positions
 
 __all__ = ["ADDED_KEY", "add_key", "add_positions", "find_key"]
@@ -123,7 +124,8 @@ def add_positions(table: Any, position: str | Sequence[str] | None) -> tuple[str
     table : Table
         Two columns are added (``jp_ra``, ``jp_dec``) where the positions are not ICRS degrees.
     position : str or sequence of str, optional
-        See `jpassed.vo.positions.find_positions`.
+        See `jpassed.vo.positions.find_positions`. Otherwise those by which the table was
+        cross-matched, or those found.
 
     Returns
     -------
@@ -132,8 +134,11 @@ def add_positions(table: Any, position: str | Sequence[str] | None) -> tuple[str
     """
     from astropy.table import MaskedColumn
 
+    frame = None
+    if position is None and (matched := _matched_by(table)) is not None:
+        position, frame = matched
     try:
-        found = find_positions(table, position)
+        found = find_positions(table, position, frame)
     except InputError as exc:
         if position is not None:
             raise
@@ -172,3 +177,13 @@ def add_positions(table: Any, position: str | Sequence[str] | None) -> tuple[str
     if len(found.columns) == 1:
         del table[found.columns[0]]  # a column of coordinates: the two are what it held
     return ADDED_POSITIONS
+
+
+def _matched_by(table: Any) -> tuple[list[str], str | None] | None:
+    """Columns, and their frame, by which `jpassed.crossmatch` found entries, if always the same."""
+    taken = {
+        (tuple(said.get("position") or ()), said.get("frame"))
+        for said in matches_of(table.meta).values()
+    }
+    names, frame = taken.pop() if len(taken) == 1 else ((), None)
+    return (list(names), frame) if names and all(n in table.colnames for n in names) else None

@@ -164,7 +164,8 @@ def crossmatch(
     result = _with_columns(
         table, match_columns(wanted, matches, positions, known, bands, size), existing
     )
-    result.meta[meta_key(wanted.name)] = _provenance(wanted, there, matches, positions, size, known)
+    said = _provenance(wanted, there, matches, positions, size, known)
+    result.meta[meta_key(wanted.name)] = said if frame is None else {**said, "frame": frame}
     logger.info("%s: %d of %d rows matched", wanted.name, len(matches.rows), len(table))
     return result
 
