@@ -191,10 +191,14 @@ def test_an_answer_of_no_rows_has_its_columns():
         ({"adql": "x", "survey": "minijpas"}, "got adql and survey"),
         ({"adql": "x", "cone": (1, 2, 3)}, "cone: only with survey"),
         ({"adql": "x", "tile": 3, "where": "a"}, "tile, where: only with survey"),
-        ({"adql": "x", "page_by": "a", "maxrec": 3}, "page_by and maxrec exclude each other"),
+        ({"adql": "SELECT TOP 9 a FROM t", "page_by": "a"}, "say maxrec=N, --maxrec N.*: SELECT"),
         ({"resume": "x", "page_by": "a"}, "page_by and resume exclude each other"),
         ({"adql": "x", "page_rows": 10}, "page_rows: only with page_by"),
-        ({"adql": "x", "page_by": "a", "page_rows": 1}, "at least 2 rows a page"),
+        ({"adql": "x", "page_by": "a", "page_rows": 1}, "page_rows: expected a whole number"),
+        ({"adql": "x", "page_by": "a", "page_rows": 9.5}, "at least 2, got 9.5"),
+        ({"adql": "x", "maxrec": "3"}, "maxrec: expected a whole number, at least 0, got '3'"),
+        ({"adql": "x", "maxrec": True}, "at least 0, got True"),
+        ({"adql": b"x"}, "adql: expected a query as text"),
         ({"adql": "x", "page_by": " , "}, "page_by: expected at least one name"),
         ({"adql": "x", "page_by": [3]}, "page_by: expected names of columns"),
         ({"survey": "minijpas", "tile": 1, "page_by": "x"}, "unknown column to page by 'x'"),
@@ -284,7 +288,7 @@ def test_other_work_on_the_same_file_is_refused(tmp_path):
 
     with pytest.raises(InputError, match="no"):
         save({"model": "a"}, fail_late)
-    with pytest.raises(jpassed.JpassedError, match=r"pieces of other work \(model differ\)"):
+    with pytest.raises(jpassed.JpassedError, match=r"other work \(not the same: model\)"):
         save({"model": "b"}, None)
 
 
@@ -304,7 +308,7 @@ def test_pieces_of_another_upload_are_not_used(tmp_path):
 
     with pytest.raises(InputError, match="no"):
         save(np.arange(9), fail_late)
-    with pytest.raises(FileError, match=r"pieces of other work \(uploads differ\)"):
+    with pytest.raises(FileError, match=r"other work \(not the same: uploads\)"):
         save(np.arange(9) * 2)
     assert save(np.arange(9)) == 9
 

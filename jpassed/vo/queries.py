@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +45,7 @@ class Question:
     uploads : mapping of str to Table
     mode : {"auto", "sync", "async"}
     maxrec : int or None
+        Rows at most; of pages, the first in the order of the keys.
     resume : str
         URL of a job whose answer is fetched instead.
     """
@@ -82,14 +84,20 @@ class Question:
             progress=progress,
         )
 
-    def pages(self, after: tuple[Any, ...] | None = None) -> Iterator[QTable]:
-        """The answer in pages, from behind the keys `after` on; only where there are `keys`."""
+    def pages(self, after: tuple[Any, ...] | None = None, before: int = 0) -> Iterator[QTable]:
+        """The answer in pages, from behind the keys `after` on; only where there are `keys`.
+
+        `before` is the number of rows up to there.
+        """
+        if self.maxrec is not None and self.maxrec <= before:
+            return iter(())
         return self.client.pages(
             self.adql,
             keys=self.keys,
             rows=self.rows,
             after=after,
             uploads=self.uploads or None,
+            maxrec=None if self.maxrec is None else self.maxrec - before,
         )
 
     def count(self) -> int:
@@ -156,7 +164,8 @@ def query(
     uploads : mapping of str to Table, optional
         Tables that the query calls ``TAP_UPLOAD.name``.
     maxrec : int, optional
-        So many rows at most: an answer that is cut there is no error then.
+        So many rows at most: an answer that is cut there is no error then. With pages they are
+        the first in the order of the keys.
     page_by : sequence of str, optional
         Columns of the answer that together identify a row: the answer is asked for in pages,
         beyond any row limit of the service.
@@ -253,6 +262,8 @@ def plan_query(
             "a query needs one of adql (the query itself), survey (a ready-made query) and resume "
             f"(the URL of a job); got {' and '.join(given) or 'none of them'}"
         )
+    if adql is not None and not isinstance(adql, str):
+        raise InputError(f"adql: expected a query as text, got {adql!r}")
     parts = {"cone": cone, "tile": tile, "where": where, "columns": columns}
     stray = [name for name, value in parts.items() if value is not None and survey is None]
     if stray:
@@ -260,11 +271,12 @@ def plan_query(
             f"{', '.join(stray)}: only with survey, a ready-made query; put it into the ADQL"
         )
     keys = _names(page_by, "page_by")
-    if keys and (maxrec is not None or resume):
-        other = "maxrec" if maxrec is not None else "resume"
-        raise InputError(f"page_by and {other} exclude each other")
-    if page_rows is not None and (isinstance(page_rows, bool) or page_rows < 2):
-        raise InputError(f"page_rows: expected at least 2 rows a page, got {page_rows!r}")
+    if keys and resume:
+        raise InputError("page_by and resume exclude each other")
+    if keys and maxrec is not None and maxrec < 1:
+        raise InputError(f"maxrec: expected at least one row of pages, got {maxrec}")
+    _check_rows("page_rows", page_rows, 2)
+    _check_rows("maxrec", maxrec, 0)
     client = TapClient(service, credentials=credentials, cache=cache, timeout=timeout)
     what: str | SurveyQuery = adql or ""
     if survey is not None:
@@ -277,12 +289,22 @@ def plan_query(
         unknown = [key for key in keys if key not in what.columns]
         if unknown:
             raise UnknownNameError("column to page by", unknown[0], what.columns)
-        if not keys and maxrec is None and mode == "auto":
+        few = maxrec is not None and maxrec <= (client.service.sync_rows or PAGE_ROWS)
+        if not keys and not few and mode == "auto":
             keys = tuple(what.keys)
+    elif keys:
+        WrappedQuery(what).page(keys, None, 2)  # raises for what cannot be paged
     if page_rows is not None and not keys:
         raise InputError("page_rows: only with page_by, the columns that identify a row")
     rows = page_rows or min(PAGE_ROWS, client.service.sync_rows or PAGE_ROWS)
     return Question(client, what, keys, rows, uploads or {}, mode, maxrec, resume or "")
+
+
+def _check_rows(what: str, rows: Any, least: int) -> None:
+    if rows is None:
+        return
+    if isinstance(rows, bool) or not isinstance(rows, Integral) or int(rows) < least:
+        raise InputError(f"{what}: expected a whole number, at least {least}, got {rows!r}")
 
 
 def _warn_of_other_service(ready: ReadyMade, name: str) -> None:
