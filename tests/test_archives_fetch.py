@@ -372,3 +372,20 @@ def test_photometry_and_redshifts_without_any_spectrum(services, tmp_path):
     np.testing.assert_allclose(
         numbers(table["J0660_err"]), np.abs(relative[:, 29] * numbers(table["J0660"])), rtol=1e-5
     )
+
+
+def test_a_login_is_written_nowhere(services, tmp_path, spectra_server, caplog):
+    archive = deepcopy(SDSS)
+    archive["service"] = spectra_server.url.replace("://", "://aladdin:open%40sesame@")
+    archive["_plan"] = {"spectra": None, "without": ["addresses", "photometry", "lines"]}
+    plan = write_plan(tmp_path, archive)
+    assert {q.service for q in planned_queries(plan, limit=2)} == {spectra_server.url}
+    assert fetch(plan, tmp_path / "set", limit=2).rows == 2
+    archive["service"] = "http://aladdin:open%40sesame@127.0.0.1:9/tap"
+    with pytest.raises(ServiceError) as caught:
+        fetch(write_plan(tmp_path, archive), tmp_path / "other", limit=2)
+    written = [p.read_bytes() for p in tmp_path.glob("[so]*/**/*") if p.is_file()]
+    assert len(written) > 5
+    for text in (*written, str(caught.value).encode(), caplog.text.encode()):
+        assert b"aladdin" not in text
+        assert b"sesame" not in text

@@ -14,6 +14,7 @@ import numpy as np
 
 from jpassed.archives.assembly import Assembler, MatchStep
 from jpassed.archives.checksums import read_journal, sha256_of, write_journal
+from jpassed.archives.description import without_login
 from jpassed.archives.folder import training_folder
 from jpassed.archives.manifest import MANIFEST
 from jpassed.archives.manifest_content import manifest_of
@@ -106,7 +107,8 @@ def planned_queries(
             rows = count_rows(clients(service), archive, table)
             if choice.limit is not None and table is archive.objects:
                 rows = min(rows, choice.limit)
-            found.append(PlannedQuery(archive.name, table.name, service, query.whole(), rows))
+            shown = without_login(service)
+            found.append(PlannedQuery(archive.name, table.name, shown, query.whole(), rows))
     return found
 
 

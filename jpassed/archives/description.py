@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,7 +19,15 @@ __all__ = [
     "SourceTable",
     "SpectrumSource",
     "TotalFlux",
+    "without_login",
 ]
+
+_LOGIN = re.compile(r"://[^/?#\s'\"]*@")
+
+
+def without_login(text: str) -> str:
+    """A text without the ``user:password@`` of its URLs: what is written down or shown."""
+    return _LOGIN.sub("://", text)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jpassed.archives.description import Archive
+from jpassed.archives.description import Archive, without_login
 from jpassed.archives.description_file import load_archive, parse_spectra
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.filters import load_filters
@@ -32,13 +32,10 @@ class Choice:
         With the plan's own selection and spectra, if it has any.
     limit : int or None
         At most so many objects of it.
-    said : dict
-        The entry of the plan, for the manifest.
     """
 
     archive: Archive
     limit: int | None
-    said: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -87,14 +84,15 @@ class FetchPlan:
         return tuple(dict.fromkeys(b.name for name in self.filters for b in load_filters(name)))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in the file; archives with everything that their files say."""
+        """Plain values, as in the file; archives with all that their files say but logins."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["archives"] = [
             {"archive": repr(c.archive), "limit": c.limit} for c in plain.pop("choices")
         ]
         plain["noise_digest"] = None if self.noise is None else load_noise(self.noise).digest
         plain["vocabulary"] = load_vocabulary().digest
-        return json.loads(json.dumps(plain, default=list))  # type: ignore[no-any-return]
+        written = without_login(json.dumps(plain, default=list))
+        return json.loads(written)  # type: ignore[no-any-return]
 
     @property
     def digest(self) -> str:
@@ -226,7 +224,7 @@ def _choice(entry: Any, where: str, folder: Path, limit: int | None) -> Choice:
     if own is not None and (isinstance(own, bool) or not isinstance(own, int) or own < 1):
         raise InputError(f"{where}, limit: expected a positive whole number, got {own!r}")
     limits = [n for n in (own, limit) if n is not None]
-    return Choice(archive, min(limits) if limits else None, dict(found))
+    return Choice(archive, min(limits) if limits else None)
 
 
 def _match(entry: Any, where: str) -> Mapping[str, Any]:

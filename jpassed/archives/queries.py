@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpassed.archives.description import Archive, SourceTable
+from jpassed.archives.description import Archive, SourceTable, without_login
 from jpassed.exceptions import FileError, QueryError, ServiceError
 from jpassed.io.atomic import atomic_output
 
@@ -155,9 +155,12 @@ def fetch_table(
         found += len(content)
         after = _last(content, keys)
     record: dict[str, Any] = {
-        "archive": archive.name, "table": table.name, "service": archive.service_of(table),
-        "query": query.whole(), "last": None,
-    }  # fmt: skip
+        "archive": archive.name,
+        "table": table.name,
+        "service": without_login(archive.service_of(table)),
+        "query": query.whole(),
+        "last": None,
+    }
     try:
         if limit is None or found < limit:
             size = rows if limit is None else min(rows, limit + 1)

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from jpassed.archives.description import SpectrumSource
+from jpassed.archives.description import SpectrumSource, without_login
 from jpassed.exceptions import InputError, ServiceError, UnknownNameError
 from jpassed.vo.service import Service
 from jpassed.vo.transport import Transport
@@ -33,7 +33,7 @@ class NoSpectrumError(ServiceError):
 
 def transport_to(url: str, *, retries: int = 5, timeout: float = 60.0) -> Transport:
     """Requests to the host of an address, with retries."""
-    host = urlsplit(url).netloc
+    host = urlsplit(url).netloc.rpartition("@")[2]  # a login is for the requests only
     service = Service(name=host, url=f"{urlsplit(url).scheme}://{host}")
     return Transport(service, None, retries=retries, timeout=timeout, backoff=0.5)
 
@@ -180,4 +180,6 @@ def _answer(kind: Any, transport: Transport, url: str, what: str) -> Any:
         raise NoSpectrumError(f"refused: {' '.join(str(exc).split())}") from None
     except (ValueError, IndexError, KeyError, TypeError, DALServiceError) as exc:
         said = " ".join(content[:60].decode("utf-8", "replace").split())
-        raise ServiceError(f"{url} gives no VOTable ({said!r}); expected {what}") from exc
+        raise ServiceError(
+            f"{without_login(url)} gives no VOTable ({said!r}); expected {what}"
+        ) from exc

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jpassed.archives.checksums import read_journal, sha256_of, write_journal
-from jpassed.archives.description import SpectrumSource
+from jpassed.archives.description import SpectrumSource, without_login
 from jpassed.archives.spectrum_sources import (
     GONE,
     NoSpectrumError,
@@ -177,7 +177,7 @@ class SpectrumStore:
 
     def record(self, line: dict[str, Any]) -> None:
         """Add a line to the journal."""
-        line = {**line, "source": self._source}
+        line = {**line, "url": without_login(line["url"]), "source": self._source}
         write_journal(self._journal, line)
         self._known[line["key"]] = line
 
@@ -245,7 +245,9 @@ class SpectrumStore:
                 if not head.startswith(_FITS):
                     kind = response.headers.get("Content-Type", "no content type")
                     said = " ".join(head[:60].decode("utf-8", "replace").split())
-                    raise TransientError(f"{url} gives {kind} and no FITS: {said!r}", tries=2)
+                    raise TransientError(
+                        f"{without_login(url)} gives {kind} and no FITS: {said!r}", tries=2
+                    )
                 # Not by atomic_output: it takes errors of the connection for errors of the disk.
                 with temporary.open("wb") as stream:
                     stream.write(head)
