@@ -249,7 +249,7 @@ def test_pieces_of_other_work_are_not_used(tmp_path):
     output = tmp_path / "out.fits"
     with Pieces(output, {"query": "a", "model": "m", "n": 1}) as pieces:
         pieces.add(PAGES[0], (1,))
-    with pytest.raises(FileError, match=r"pieces of other work \(model, query differ\)"):
+    with pytest.raises(FileError, match=r"other work \(not the same: model, query\)"):
         Pieces(output, {"query": "b", "n": 1})
     with Pieces(output, {"query": "a", "model": "m", "n": 1}) as pieces:
         assert pieces.rows == 5

@@ -12,6 +12,7 @@ import numpy as np
 
 import jpassed
 from jpassed.annotation.table import annotate
+from jpassed.annotation.task import read_outputs
 from jpassed.exceptions import InputError, UnrecognisedTableError
 from jpassed.surveys import detect_survey
 from jpassed.weights import load_model
@@ -40,7 +41,7 @@ class PageAnnotator:
     Raises
     ------
     UnknownNameError, FileError, ModelError
-        For an unknown, missing or damaged model.
+        For an unknown, missing or damaged model, or an unknown output.
 
     Notes
     -----
@@ -54,6 +55,7 @@ class PageAnnotator:
     ) -> None:
         self._options = dict(options)
         self._progress = progress
+        read_outputs(self._options.get("outputs"))  # a slip there is told before a page is asked
         self._loaded = load_model(self._options.get("model", "default"))
         if not self._options.get("refine"):  # which finds its own files beside the model's
             self._options["model"] = self._loaded

@@ -37,7 +37,8 @@ _PAGING: tuple[Decorator, ...] = (
         "--maxrec",
         metavar="N",
         type=click.IntRange(min=1),
-        help="N rows will do. Without it an answer that the service cuts is an error.",
+        help="N rows will do (of pages, the first). Without it an answer that the service cuts is "
+        "an error.",
     ),
     click.option(
         "--page-by",

@@ -235,8 +235,8 @@ class Pieces:
             if old != self._task:
                 differ = _differences(old, self._task)
                 raise FileError(
-                    f"{self.folder} holds pieces of other work ({differ}); choose another output, "
-                    "or remove the folder to begin anew"
+                    f"{self.folder} holds pieces of other work ({differ}); run that command "
+                    "again, choose another output, or remove the folder to begin anew"
                 )
             return
         with atomic_output(self.folder / _NOTE, overwrite=True) as temporary:
@@ -273,7 +273,8 @@ class Pieces:
 def _differences(old: Any, new: Mapping[str, Any]) -> str:
     if not isinstance(old, dict):
         return "its task.json is missing or damaged"
-    return ", ".join(sorted(k for k in {*old, *new} if old.get(k) != new.get(k))) + " differ"
+    differ = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
+    return f"not the same: {', '.join(differ)}"
 
 
 def _locked(folder: Path) -> BinaryIO | None:

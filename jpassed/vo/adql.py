@@ -146,12 +146,15 @@ class WrappedQuery:
         pieces = tokens(self._adql)
         words = _outer_words(pieces)
         if words and words[0][1] == "WITH":
-            raise InputError(f"a query that begins with WITH cannot be paged or counted: {self}")
+            raise InputError(
+                f"a query that begins with WITH cannot be paged or counted: {self._adql}"
+            )
         limits = [word for place, word in words if word in ("TOP", "OFFSET", "LIMIT")]
         if paged and limits:
             raise InputError(
                 f"a query with {limits[0]} cannot be read in pages: the service may take other "
-                f"rows each time. Leave {limits[0]} out, or run it without pages: {self}"
+                f"rows each time. Leave {limits[0]} out (for the first N rows in the order of the "
+                f"keys say maxrec=N, --maxrec N), or run it without pages: {self._adql}"
             )
         orders = [place for place, word in words if word == "ORDER"]
         if orders and not limits:

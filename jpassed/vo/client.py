@@ -189,6 +189,7 @@ class TapClient:
         rows: int,
         after: tuple | None = None,
         uploads: Mapping[str, Table] | None = None,
+        maxrec: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[QTable]:
         """All rows of a query in pages, past the service's row limit.
@@ -203,6 +204,9 @@ class TapClient:
             Of a page at most; fewer where the service gives fewer.
         after : tuple, optional
             Begin beyond these values of the keys; the number of rows is then not checked.
+        maxrec : int, optional
+            So many rows at most, the first in the order of the keys. Where there are more and
+            `after` is not given, each page has ``jp_overflow`` in its meta.
         uploads, progress
             See `run`.
 
@@ -223,10 +227,11 @@ class TapClient:
         if rows < 1 or not keys or isinstance(keys, str):
             raise InputError(f"pages want at least one row and one key; got {rows} and {keys!r}")
         query = WrappedQuery(adql) if isinstance(adql, str) else adql
+        if maxrec is not None and maxrec < 1:
+            raise InputError(f"maxrec of pages is positive; got {maxrec}")
         query.page(keys, after, rows)
-        return self._pages(
-            query, tuple(keys), min(rows, self._page_limit()), after, uploads, progress
-        )
+        rows = min(rows, self._page_limit())
+        return self._pages(query, tuple(keys), rows, after, uploads, maxrec, progress)
 
     def _page_limit(self) -> int:
         known = [self.service.sync_rows, self.limits()[1]]
@@ -239,20 +244,28 @@ class TapClient:
         rows: int,
         after: tuple | None,
         uploads: Mapping[str, Table] | None,
+        maxrec: int | None,
         progress: Progress | None,
     ) -> Iterator[QTable]:
-        total = None
+        total, most = None, maxrec
         if after is None:
             counted = self._order(query.count(), uploads, None, progress)
             total = _single(self._asking.answer(counted, "auto")[0])
             logger.info("%s: %d rows, in pages of %d", self.service.name, total, rows)
+            most = maxrec if maxrec is not None and maxrec < total else None
+            if most is not None:
+                name = self.service.name
+                logger.warning("%s: only the first %d of %d rows, as asked for", name, most, total)
 
         def ask(adql: str, most: int) -> tuple[QTable, bool]:
             order = self._order(adql, uploads, most, progress, part=True)
             table, cut = self._asking.answer(order, "auto")
             return table, cut or len(table) in self._asking.limits()
 
-        yield from read_pages(ask, query, keys, rows, after=after, total=total)
+        for page in read_pages(ask, query, keys, rows, after=after, total=total, most=most):
+            if total is not None and most is not None:
+                page.meta["jp_overflow"] = True
+            yield page
 
     def count(self, adql: str | PagedQuery) -> int:
         """Number of rows of a query, counted by the service.

@@ -31,6 +31,7 @@ def read_pages(
     *,
     after: tuple | None = None,
     total: int | None = None,
+    most: int | None = None,
 ) -> Iterator[QTable]:
     """The rows of a query in pages, ordered by `keys`, none missing and none twice.
 
@@ -47,6 +48,8 @@ def read_pages(
         Begin beyond these values of the keys.
     total : int, optional
         Number of rows that are to come; None: not known.
+    most : int, optional
+        Stop behind so many rows.
 
     Yields
     ------
@@ -66,13 +69,17 @@ def read_pages(
     """
     keyed, done, more = _Keys(keys, after), 0, False
     while total is None or done < total or done == 0:
-        table, cut = ask(query.page(keys, keyed.after, rows), rows)
-        full = cut or len(table) >= rows
+        top = rows if most is None else min(rows, most - done)
+        table, cut = ask(query.page(keys, keyed.after, top), top)
+        full = cut or len(table) >= top
         if not len(table):
             if total == 0 or (total is None and not done):
                 yield table
             break
         columns = keyed.columns(table)
+        if most is not None and done + len(table) >= most:
+            yield table[: most - done]
+            return
         last = not full if total is None else done + len(table) >= total
         if not last:
             # The last group of equal keys may be incomplete: it comes again with the next page.

@@ -273,10 +273,8 @@ def plan_query(
     keys = _names(page_by, "page_by")
     if keys and resume:
         raise InputError("page_by and resume exclude each other")
-    if keys and maxrec is not None and maxrec < 1:
-        raise InputError(f"maxrec: expected at least one row of pages, got {maxrec}")
     _check_rows("page_rows", page_rows, 2)
-    _check_rows("maxrec", maxrec, 0)
+    _check_rows("maxrec", maxrec, 1 if keys else 0)
     client = TapClient(service, credentials=credentials, cache=cache, timeout=timeout)
     what: str | SurveyQuery = adql or ""
     if survey is not None:
@@ -293,7 +291,7 @@ def plan_query(
         if not keys and not few and mode == "auto":
             keys = tuple(what.keys)
     elif keys:
-        WrappedQuery(what).page(keys, None, 2)  # raises for what cannot be paged
+        WrappedQuery(adql or "").page(keys, None, 2)  # raises for what cannot be paged
     if page_rows is not None and not keys:
         raise InputError("page_rows: only with page_by, the columns that identify a row")
     rows = page_rows or min(PAGE_ROWS, client.service.sync_rows or PAGE_ROWS)

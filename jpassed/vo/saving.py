@@ -82,9 +82,11 @@ def save_answer(
         "uploads": Uploads.of(question.uploads).digest(),
         **dict(task or {}),
     }
+    if question.maxrec is not None:
+        whole["rows at most"] = question.maxrec
     with Pieces(output, whole) as pieces:
         try:
-            _fetch(question, pieces, work, progress)
+            overflow = _fetch(question, pieces, work, progress)
         except BaseException as exc:
             if not pieces.rows:
                 pieces.remove()  # of a query with a slip of the pen nothing is left
@@ -96,7 +98,8 @@ def save_answer(
             raise _nothing(question)
         if progress:
             progress(f"{pieces.rows} rows: writing {output}")
-        rows = pieces.merge(meta={"jp_query": question.text}, overwrite=overwrite)
+        about = {"jp_query": question.text, **({"jp_overflow": True} if overflow else {})}
+        rows = pieces.merge(meta=about, overwrite=overwrite)
         pieces.remove()
     return rows
 
@@ -128,23 +131,27 @@ def _fetch(
     pieces: Pieces,
     work: Work | None,
     progress: Callable[[str], None] | None,
-) -> None:
-    """Bring in the pages that are missing.
+) -> bool:
+    """Bring in the pages that are missing; whether the service has more rows than were asked for.
 
     Pages come in this thread, which an interrupt reaches, so that the client can delete its job.
     """
     came = pieces.rows
     # From the first page on the client itself compares what came with what the service counted.
-    expected = question.count() if came else None
+    expected, overflow = (question.count() if came else None), False
+    if expected is not None and question.maxrec is not None:
+        overflow = expected > question.maxrec
+        expected = min(expected, question.maxrec)
     if progress and came:
         progress(f"going on behind {came} rows of {pieces.folder}")
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="jpassed-page") as worker:
         waiting: Future[Piece] | None = None
-        for page in question.pages(after=pieces.after):
+        for page in question.pages(after=pieces.after, before=came):
             if waiting is not None:
                 waiting.result()
             if len(page) == 0:
                 continue
+            overflow = overflow or "jp_overflow" in page.meta
             waiting = worker.submit(_keep, pieces, page, came, question.keys, work)
             came += len(page)
             if progress:
@@ -156,6 +163,7 @@ def _fetch(
             f"{question.client.service.name}: {came} rows came of the {expected} that the service "
             f"counts: the table changed meanwhile. Remove {pieces.folder} to begin anew"
         )
+    return overflow
 
 
 def _keep(
