@@ -283,7 +283,7 @@ def test_unusable_arguments(match, positions, tap):
         jpassed.crossmatch(few)
     with pytest.raises(InputError, match="needs ra, dec, columns as well"):
         match(few, catalog="galex.ais")
-    for radius in (0, -1, np.nan, 7200):
+    for radius in (0, -1, np.nan, 7200, "1"):
         with pytest.raises(InputError, match="radius: expected arcseconds"):
             match(few, **OWN, columns=["name"], radius=radius)
     with pytest.raises(InputError, match="chunk: expected a positive whole number"):

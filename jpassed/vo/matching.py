@@ -7,6 +7,7 @@ import datetime
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +138,9 @@ def crossmatch(
 
     wanted = _target(target, service, catalog, ra, dec, columns, radius, prefix)
     size = wanted.radius if radius is None else radius
-    if isinstance(size, bool) or not np.isfinite(size) or not 0 < size <= 3600:
+    if not _is_number(size) or not 0 < size <= 3600:
         raise InputError(f"radius: expected arcseconds, more than 0 and at most 3600, got {size!r}")
-    if isinstance(chunk, bool) or int(chunk) != chunk or chunk < 1:
+    if not _is_number(chunk) or int(chunk) != chunk or chunk < 1:
         raise InputError(f"chunk: expected a positive whole number, got {chunk!r}")
     if not hasattr(table, "colnames") or len(table) == 0:
         raise InputError("expected a table with rows")
@@ -168,6 +169,10 @@ def crossmatch(
     result.meta[meta_key(wanted.name)] = said if frame is None else {**said, "frame": frame}
     logger.info("%s: %d of %d rows matched", wanted.name, len(matches.rows), len(table))
     return result
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _target(
@@ -209,7 +214,7 @@ def _with_limits(bands: Mapping[str, Band], limits: Mapping[str, float] | None) 
     for name, limit in (limits or {}).items():
         if name not in out:
             raise UnknownNameError("band", name, out)
-        if not np.isfinite(limit) or not 0 < limit < 50:
+        if not _is_number(limit) or not 0 < limit < 50:
             raise InputError(f"limits, {name}: expected an AB magnitude, got {limit!r}")
         out[name] = dataclasses.replace(out[name], limit=float(limit))
     return out
