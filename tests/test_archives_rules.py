@@ -114,6 +114,13 @@ def test_percentiles_that_are_no_measurement_give_no_error():
     assert found.left_out == {"no positive error": 1}
 
 
+def test_values_that_are_no_measurement_are_counted():
+    rule = LabelRule("logmstar", ("m",), ("e",), log10=True, valid=(1e4, 1e13))
+    found = values_of(rule, {"m": [10.3, 2e10, np.nan], "e": [0.1, 1e9, 0.1]})
+    np.testing.assert_array_equal(found.observed, [False, True, False])
+    assert found.left_out == {"outside 'valid'": 1}
+
+
 def test_a_label_without_errors_takes_the_stated_one():
     rule = LabelRule("z", ("z",), error_floor=0.001, needs_redshift=False)
     found = values_of(rule, {"z": [0.1, np.nan]})

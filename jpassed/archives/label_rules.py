@@ -135,9 +135,12 @@ def measure(
     -------
     LabelValues
     """
-    value, error, present = _sums(rule, rows, line)
+    value, error, present, invalid = _sums(rule, rows, line)
     good = present & np.isfinite(value)  # most objects of a union have no row in most tables
     reasons: Counter[str] = Counter()
+
+    if invalid.any():  # a column in another unit than thought would show here
+        reasons["outside 'valid'"] += int(invalid.sum())
 
     def drop(bad: NDArray[np.bool_], reason: str) -> None:
         nonlocal good
@@ -171,16 +174,25 @@ def measure(
     )  # fmt: skip
 
 
-def _sums(rule: LabelRule, rows: Rows, line: str) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Sum, error and presence of a rule's parts; one that is lacking makes the sum unknown."""
+def _sums(
+    rule: LabelRule, rows: Rows, line: str
+) -> tuple[Array, Array, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Sum, error and presence of a rule's parts, and where one is outside `valid`.
+
+    A part that is lacking makes the sum unknown.
+    """
     total, variance = np.zeros(rows.count), np.zeros(rows.count)
     every = np.ones(rows.count, dtype=bool)
     positive = np.ones(rows.count, dtype=bool)
+    invalid = np.zeros(rows.count, dtype=bool)
     names = np.asarray(_texts(rows.columns[line])) if line else None
     for which in rule.rows or (None,):
         chosen = None if names is None else names == which
         for k, column in enumerate(rule.value):
-            part, present = rows.of_objects(_valid(rule, rows.numbers(column)), chosen)
+            part, present = rows.of_objects(rows.numbers(column), chosen)
+            stated = np.isfinite(part)
+            part = _valid(rule, part)
+            invalid |= stated & ~np.isfinite(part)
             if rule.interval:
                 first, last = (
                     rows.of_objects(_valid(rule, rows.numbers(c)), chosen)[0] for c in rule.interval
@@ -194,7 +206,7 @@ def _sums(rule: LabelRule, rows: Rows, line: str) -> tuple[Array, Array, NDArray
             positive &= (sigma > 0) | (not rule.error and not rule.interval)
             variance = variance + sigma**2
     error = np.where(positive, np.sqrt(variance), np.nan)
-    return total, error, every
+    return total, error, every, invalid
 
 
 def _valid(rule: LabelRule, values: Array) -> Array:
