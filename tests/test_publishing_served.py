@@ -64,10 +64,18 @@ def serve(dachs: Callable[..., str], done: Publication) -> None:
 def served(tap: TapServer, dachs, tmp_path_factory) -> Table:
     """The table of every kind, as it comes back by TAP; NULL texts by another query."""
     folder = tmp_path_factory.mktemp("publishing") / "every_kind"
-    done = publish(every_kind(), folder, title="Every kind", creator="Doe, J.")
+    table = every_kind()
+    table["E(B-V)"] = np.arange(N) / 1000.0
+    done = publish(
+        table, folder, title="Every kind", creator="Doe, J.", license="CC-BY-4.0",
+        source="2021A&A...653A..31B",
+    )  # fmt: skip
     serve(dachs, done)
     answer = pyvo.dal.TAPService(tap.url).search(f"SELECT * FROM {done.table} ORDER BY object_id")
     table = answer.to_table()
+    table.meta["infos"] = [
+        (i.name, i.value, i.content) for i in answer.votable.resources[0].infos
+    ]
     table.meta["params"] = {p.name: p.value for p in answer.votable.get_first_table().params}
     return table
 
@@ -107,6 +115,14 @@ def test_provenance_comes_back(served) -> None:
     query = every_kind().meta["jp_query"]
     assert params["jp_query"] == query.replace("\\", "/")
     assert params["jp_size"] == 3.5
+
+
+def test_names_that_dachs_cannot_hold_paper_and_licence_come_back(served) -> None:
+    np.testing.assert_array_equal(served["e_b_v"], np.arange(N) / 1000.0)
+    assert served["e_b_v"].description == "(column E(B-V) of the catalogue)"
+    said = served.meta["infos"]
+    assert ("citation", "2021A&A...653A..31B") in [info[:2] for info in said]
+    assert [content for _, value, content in said if "license" in value] == ["CC-BY-4.0"]
 
 
 def test_masked_text_is_null(served, tap: TapServer) -> None:

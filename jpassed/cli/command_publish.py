@@ -25,6 +25,10 @@ from jpassed.cli.reporting import reporting_options
 @click.option("--title", metavar="TEXT", help="Of the catalogue, for readers of the service.")
 @click.option("--description", metavar="TEXT", help="A paragraph on the catalogue.")
 @click.option("--creator", metavar="NAMES", help='As "Doe, J.; Roe, R."')
+@click.option("--license", metavar="NAME", help="Such as CC-BY-4.0, a URL, or words.")
+@click.option(
+    "--source", metavar="BIBCODE", help="Bibcode or DOI of the paper that describes the catalogue."
+)
 @click.option(
     "--key", metavar="COLUMN[,COLUMN]", help="Columns that identify a row. Default: found."
 )
@@ -45,6 +49,8 @@ def command(catalog: Path, output: Path, overwrite: bool, **options: Any) -> Non
 
     done = publish(catalog, output, overwrite=overwrite, **options)
     click.echo(f"{done.folder}: {done.table}, {done.rows} rows")
+    for old, new in done.renamed.items():
+        click.echo(f"renamed: {old} is {new}")
     if done.quoted:
         click.echo(f"to be quoted in queries: {', '.join(done.quoted)}")
     if not done.positions:

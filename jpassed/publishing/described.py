@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jpassed.exceptions import InputError
-from jpassed.publishing.names import check_columns, is_field, is_regular
+from jpassed.publishing.names import is_field, is_regular
 
 __all__ = ["DescribedColumn", "describe"]
 
@@ -77,7 +77,8 @@ def describe(table: Any) -> tuple[list[DescribedColumn], Any]:
     Parameters
     ----------
     table : astropy.table.Table
-        Plain columns; not changed.
+        Plain columns with names that can be, see `jpassed.publishing.names.new_names`; not
+        changed.
 
     Returns
     -------
@@ -88,11 +89,10 @@ def describe(table: Any) -> tuple[list[DescribedColumn], Any]:
     Raises
     ------
     InputError
-        If a column has a name or holds something that a TAP service cannot serve.
+        If a column holds something that a TAP service cannot serve.
     """
     from astropy.table import Table
 
-    check_columns(list(table.colnames))
     columns, content = [], Table()
     for k, name in enumerate(table.colnames):
         field = name if is_field(name) else f"column_{k + 1}"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jpassed.publishing.described import DescribedColumn
 from jpassed.publishing.provenance import Parameter
+from jpassed.publishing.rights import Rights
 
 __all__ = ["Resource", "descriptor"]
 
@@ -34,6 +35,11 @@ class Resource:
     provenance : sequence of Parameter
     data : str
         The data file, from the descriptor's folder.
+    rights : Rights
+    source : str
+        Bibcode or DOI of the paper.
+    renamed : mapping
+        Columns of the catalogue to their names in the service, where these differ.
     subjects : tuple of str
         Of the Unified Astronomy Thesaurus.
     """
@@ -51,6 +57,9 @@ class Resource:
     positions: tuple[str, ...] = ()
     example: tuple[float, ...] = ()
     provenance: Sequence[Parameter] = field(default_factory=tuple)
+    rights: Rights = field(default_factory=Rights)
+    source: str = ""
+    renamed: Mapping[str, str] = field(default_factory=dict)
     subjects: tuple[str, ...] = ("galaxies", "photometry", "redshift-surveys")
 
 
@@ -75,8 +84,13 @@ def descriptor(resource: Resource) -> str:
         ("creator", resource.creator),
         ("contentLevel", "Research"),
         ("type", "Catalog"),
-        ("coverage.waveband", "Optical"),
+        *(("coverage.waveband", band) for band in _wavebands(resource.columns)),
+        ("source", resource.source),
+        ("rights", resource.rights.text),
+        ("rights.rightsURI", resource.rights.address),
     ):
+        if not value:
+            continue
         _meta(root, name, value)
     if resource.provenance:
         _meta(root, "_longdoc", _long_text(resource.provenance), format="plain")
@@ -86,6 +100,19 @@ def descriptor(resource: Resource) -> str:
         _cone(root, resource)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
+
+
+# UCD words of the VO's wavebands.
+_WAVEBANDS = {
+    "em.radio": "Radio", "em.mm": "Millimeter", "em.ir": "Infrared", "em.uv": "UV",
+    "em.x-ray": "X-ray", "em.gamma": "Gamma-ray",
+}  # fmt: skip
+
+
+def _wavebands(columns: Sequence[DescribedColumn]) -> list[str]:
+    """The optical, and all others that the UCD of a column names."""
+    ucds = " ".join(column.ucd.lower() for column in columns)
+    return ["Optical", *(band for word, band in _WAVEBANDS.items() if word in ucds)]
 
 
 def _element(parent: ElementTree.Element, tag: str, **attributes: str) -> ElementTree.Element:

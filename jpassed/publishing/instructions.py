@@ -60,6 +60,9 @@ def instructions(resource: Resource, rows: int, checksum: str) -> str:
     if quoted:
         listed = ", ".join(f'`"{name}"`' for name in quoted)
         note = f"\nQueries write these names in double quotes: {listed}.\n"
+    if resource.renamed:
+        listed = "\n".join(f"- `{old}` is `{new}`" for old, new in resource.renamed.items())
+        note += f"\nColumns whose names DaCHS cannot serve were renamed:\n\n{listed}\n"
     lines = [f"- {p.description}: {p.shown}" for p in resource.provenance if p.shown]
     made = "\n## Provenance\n\n" + "\n".join(lines) + "\n" if lines else ""
     return _TEXT.format(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 from jpassed.exceptions import InputError
 
-__all__ = ["MAX_LENGTH", "check_columns", "check_identifier", "is_field", "is_regular"]
+__all__ = ["MAX_LENGTH", "check_identifier", "is_field", "is_regular", "new_names"]
 
 MAX_LENGTH = 63
 """Bytes of a name in PostgreSQL; longer ones are cut without a word."""
@@ -64,33 +66,54 @@ def check_identifier(name: str, what: str) -> str:
     return name
 
 
-def check_columns(names: list[str]) -> None:
-    """Refuse names that no database column can have.
+def new_names(names: Sequence[str], plain: Sequence[str] = ()) -> dict[str, str]:
+    """New names of the columns that no database or DaCHS can have under their own.
 
-    Raises
-    ------
-    InputError
-        For names that are empty, too long, hold a quote or a control character, are those of
-        PostgreSQL's own columns, or differ by case only.
+    Those are names that are empty, too long, hold a quote, a bracket, a slash or a control
+    character, are PostgreSQL's own, or are another's but for the case. A new name has lower-case
+    letters and digits, ``_`` for everything else, and a number at its end where it is taken.
+
+    Parameters
+    ----------
+    names : sequence of str
+        All columns of a table.
+    plain : sequence of str
+        Those among them that must not need quotes either: DaCHS indexes no such name.
+
+    Returns
+    -------
+    dict
+        Old name to new name, of those that change.
+
+    Examples
+    --------
+    >>> new_names(["ra", "E(B-V)", "_DE"], plain=["_DE"])
+    {'E(B-V)': 'e_b_v', '_DE': 'de'}
     """
-    lower: dict[str, str] = {}
+    seen: set[str] = set()
+    changed = []
     for name in names:
-        if not name or len(name.encode()) > MAX_LENGTH:
-            raise InputError(f"column {name!r}: expected a name of 1 to {MAX_LENGTH} bytes; rename")
-        if set(name) & _NEVER or not name.isprintable() or name != name.strip():
-            raise InputError(
-                f"column {name!r}: DaCHS takes no quotes, brackets, slashes, backslashes, percent "
-                f"signs or blanks at the ends in a name; rename it, e.g. to {_plain(name)!r}"
-            )
-        if name.lower() in _lists()["columns"]:
-            raise InputError(f"column {name!r} is a name of PostgreSQL's own; rename the column")
-        if name.lower() in lower:
-            raise InputError(
-                f"columns {lower[name.lower()]!r} and {name!r} differ by case only, which a "
-                "database does not see; rename one"
-            )
-        lower[name.lower()] = name
+        fits = _can_be(name) and name.lower() not in seen
+        if fits and (name not in plain or is_regular(name)):
+            seen.add(name.lower())
+        else:
+            changed.append(name)
+    found = {}
+    for name in changed:
+        stem = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "column"
+        stem = (stem if stem[0].isalpha() else f"c_{stem}")[: MAX_LENGTH - 8]
+        if not is_regular(stem) or stem in _own():
+            stem = f"{stem}_"
+        free = (n for k in count(1) if (n := stem if k == 1 else f"{stem}_{k}") not in seen)
+        found[name] = next(free)
+        seen.add(found[name])
+    return found
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "column"
+def _can_be(name: str) -> bool:
+    usable = name.isprintable() and name == name.strip() and not set(name) & _NEVER
+    return 0 < len(name.encode()) <= MAX_LENGTH and usable and name.lower() not in _own()
+
+
+def _own() -> frozenset[str]:
+    return frozenset(_lists()["columns"])

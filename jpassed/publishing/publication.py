@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from jpassed.io.native_columns import plain_table
 from jpassed.publishing.described import DescribedColumn, describe
 from jpassed.publishing.descriptor import Resource, descriptor
 from jpassed.publishing.instructions import instructions
-from jpassed.publishing.names import check_identifier
+from jpassed.publishing.names import check_identifier, new_names
 from jpassed.publishing.provenance import provenance
+from jpassed.publishing.rights import read_rights, read_source
 from jpassed.publishing.roles import ADDED_KEY, add_key, add_positions, find_key
 
 __all__ = ["Publication", "publish"]
@@ -48,6 +49,8 @@ class Publication:
         Right ascension and declination; empty if there are none, and then no cone search.
     quoted : tuple of str
         Columns that queries have to write in double quotes.
+    renamed : dict
+        Columns of the catalogue that DaCHS cannot serve to the names they have got.
     """
 
     folder: Path
@@ -56,6 +59,7 @@ class Publication:
     key: tuple[str, ...]
     positions: tuple[str, ...]
     quoted: tuple[str, ...]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(
@@ -67,6 +71,8 @@ def publish(
     title: str | None = None,
     description: str | None = None,
     creator: str | None = None,
+    license: str | None = None,
+    source: str | None = None,
     key: str | Sequence[str] | None = None,
     position: str | Sequence[str] | None = None,
     overwrite: bool = False,
@@ -85,6 +91,10 @@ def publish(
         Of the table in its schema.
     title, description, creator : str, optional
         For the readers of the service; creators as ``"Doe, J.; Roe, R."``.
+    license : str, optional
+        ``"CC-BY-4.0"``, ``"CC-BY-SA-4.0"``, ``"CC0-1.0"``, a URL, or words of your own.
+    source : str, optional
+        Bibcode or DOI of the paper that describes the catalogue.
     key : str or sequence of str, optional
         Columns that together identify a row. Found otherwise: UCD ``meta.id;meta.main``, then
         common names, where the values are unique; ``jp_id`` is added where no single column does.
@@ -100,12 +110,17 @@ def publish(
     Raises
     ------
     InputError
-        If a column, the key or a name is one that a TAP service cannot serve.
+        If a column, the key or the name of schema or table is one that a TAP service cannot
+        serve, or `source` is neither bibcode nor DOI.
     FileError
         If a file is in the way or cannot be written.
 
     Notes
     -----
+    Columns whose names DaCHS cannot serve are renamed (``E(B-V)`` becomes ``e_b_v``), see
+    `jpassed.publishing.names.new_names`; so are names of the key and the positions that queries
+    would have to quote.
+
     Masked values and NaN become NULL. Masked elements of an array become NaN in arrays of floats,
     and the column's null value in arrays of whole numbers, as VOTable has no other null for them.
     All values arrive in the database to the last bit, but for the sign of zero, which PostgreSQL's
@@ -119,13 +134,15 @@ def publish(
     chosen = check_identifier(schema if schema is not None else target.resolve().name, "schema")
     check_identifier(name, "table")
     _check_folder(target, name, overwrite)
-    source = read_catalog(table) if isinstance(table, str | Path) else table
-    if len(source) == 0:
+    paper = "" if source is None else read_source(source)
+    given = read_catalog(table) if isinstance(table, str | Path) else table
+    if len(given) == 0:
         raise InputError("the table has no rows: nothing to publish")
-    plain = plain_table(source)
+    plain = plain_table(given)
     resource, content = _resource(
         plain, chosen, name, key, position, title=title, description=description, creator=creator
     )
+    resource = replace(resource, rights=read_rights(license), source=paper)
     (target / "data").mkdir(parents=True, exist_ok=True)
     data = target / resource.data
     write_catalog(content, data, overwrite=overwrite)
@@ -143,6 +160,7 @@ def publish(
         key=resource.key,
         positions=resource.positions,
         quoted=tuple(column.name for column in resource.columns if column.quoted),
+        renamed=resource.renamed,
     )
 
 
@@ -177,24 +195,23 @@ def _resource(
     if positions and not identifier:  # a cone search wants one column
         add_key(plain, columns_of_key)
         identifier = ADDED_KEY
+    renamed = _rename(plain, (*columns_of_key, *positions))
+    columns_of_key = tuple(renamed.get(n, n) for n in columns_of_key)
+    positions = tuple(renamed.get(n, n) for n in positions)
+    identifier = renamed.get(identifier, identifier)
     columns, content = describe(plain)
-    for column in columns:
-        if column.quoted and column.name in (*columns_of_key, *positions):
-            raise InputError(
-                f"column {column.name!r} is to identify rows or to hold positions: DaCHS indexes "
-                "no name that has to be quoted; rename it"
-            )
     made = provenance(meta)
     if not made:
         logger.info("the table's meta does not say who made its predictions")
     if creator is None:
         logger.warning("no creator is named (creator=, --creator): put one into q.rd")
     said = title or str(meta.get("title") or f"{schema}: a catalogue with predictions of jpassed")
+    about = description or str(meta.get("description") or _about(said, len(plain), meta))
     resource = Resource(
         schema=schema,
         table=name,
         title=said,
-        description=description or str(meta.get("description") or said),
+        description=about,
         creator=creator or "not named",
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         columns=_with_roles(columns, identifier, positions),
@@ -204,8 +221,33 @@ def _resource(
         positions=positions,
         example=_example(plain, positions),
         provenance=made,
+        renamed=renamed,
     )
     return resource, content
+
+
+def _about(title: str, rows: int, meta: Mapping[str, Any]) -> str:
+    """A description where none is given."""
+    known = {str(key).lower(): value for key, value in meta.items()}
+    if not known.get("jp_model"):
+        return f"{title}. {rows:,} objects."
+    version = f" {known['jp_version']}" if known.get("jp_version") else ""
+    date = f" on {str(known['jp_date'])[:10]}" if known.get("jp_date") else ""
+    return (
+        f"{title}. {rows:,} objects; the columns jp_* are predictions of jpassed{version}{date} "
+        f"with its model {known['jp_model']}."
+    )
+
+
+def _rename(plain: Any, indexed: Sequence[str]) -> dict[str, str]:
+    """Rename the columns that cannot be served under their names, and say so."""
+    renamed = new_names(plain.colnames, indexed)
+    for old, new in renamed.items():
+        plain.rename_column(old, new)
+        info = plain[new].info
+        info.description = f"{info.description or ''} (column {old} of the catalogue)".strip()
+        logger.warning("column %r is published as %s: DaCHS cannot serve that name", old, new)
+    return renamed
 
 
 def _with_roles(
