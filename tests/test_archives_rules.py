@@ -247,3 +247,10 @@ def test_everything_that_counts_is_in_the_digest(tmp_path):
         load_plan(write_plan(tmp_path, {**SDSS, "_plan": {"without": ["lines"]}})),
     ]
     assert len({plan.digest for plan in (base, *changed)}) == 5
+    fields = tmp_path / "fields.fits"
+    digests = set()
+    for content in ("here", "there"):
+        fields.write_text(content)
+        match = [{"name": "galex", "coverage": {"fuv": str(fields), "nuv": "tap:galex.fields"}}]
+        digests.add(load_plan(write_plan(tmp_path, SDSS, crossmatch=match)).digest)
+    assert len(digests) == 2

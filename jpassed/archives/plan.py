@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jpassed.archives.checksums import sha256_of
 from jpassed.archives.description import Archive, without_login
 from jpassed.archives.description_file import load_archive, parse_spectra
 from jpassed.exceptions import FileError, InputError, UnknownNameError
@@ -91,6 +92,7 @@ class FetchPlan:
         ]
         plain["noise_digest"] = None if self.noise is None else load_noise(self.noise).digest
         plain["vocabulary"] = load_vocabulary().digest
+        plain["coverage"] = _files_of_coverage(self.crossmatch)
         written = without_login(json.dumps(plain, default=list))
         return json.loads(written)  # type: ignore[no-any-return]
 
@@ -98,6 +100,13 @@ class FetchPlan:
     def digest(self) -> str:
         """SHA-256 of everything that the training set depends on."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _files_of_coverage(matches: tuple[Mapping[str, Any], ...]) -> dict[str, str]:
+    """Checksums of the files that say where a survey has looked."""
+    given = [entry.get("coverage") for entry in matches]
+    names = [n for c in given for n in (c.values() if isinstance(c, Mapping) else [c])]
+    return {n: sha256_of(Path(n)) for n in names if isinstance(n, str) and Path(n).is_file()}
 
 
 def list_presets() -> tuple[str, ...]:
