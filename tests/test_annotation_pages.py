@@ -97,22 +97,41 @@ def test_what_decides_on_the_result(tmp_path):
     assert PageAnnotator(outputs=["z"], survey=path).task != one
 
 
-def test_few_messages_are_shown_and_the_others_counted(table, caplog):
+def said_of(caplog, name="jpassed.annotation.task"):
+    return [record.getMessage() for record in caplog.records if record.name == name]
+
+
+def test_the_same_of_many_bands_and_pages_is_one_line(table, caplog):
+    flagged = int((table["flags"] > 0).sum())
+    with caplog.at_level(logging.WARNING):
+        jpassed.annotate(table, outputs="z")
+    (line,) = [text for text in said_of(caplog) if "flagged" in text]
+    bands = int((table["flags"] > 0).any(axis=0).sum())
+    assert line.startswith(f"{bands} bands (uJAVA, J0390, ")
+    assert line.endswith(f", ...): {flagged} values flagged in column 'flags'; not observed there")
+    caplog.clear()
     with caplog.at_level(logging.WARNING), few_messages():
         paged(PageAnnotator(outputs="z"), table)
-    said = [r.getMessage() for r in caplog.records if r.name == "jpassed.annotation.task"]
-    assert len(said) == len(set(said)) == SHOWN
-    assert (
-        caplog.records[-1]
-        .getMessage()
-        .endswith("more messages of this kind (--verbose shows all of them)")
-    )
+    assert len([text for text in said_of(caplog) if "flagged" in text]) == 1
+    last = caplog.records[-1].getMessage()
+    assert last == "2 more messages of this kind (--verbose shows all of them)"
     caplog.clear()
     with caplog.at_level(logging.INFO, logger="jpassed"), few_messages():
         paged(PageAnnotator(outputs="z"), table)
-    said = [r.getMessage() for r in caplog.records if r.name == "jpassed.annotation.task"]
-    assert len(said) > 2 * SHOWN
+    assert len([text for text in said_of(caplog) if "flagged" in text]) == 3
+    single = [text for text in said_of(caplog, "jpassed.surveys.remarks") if "flagged" in text]
+    assert len(single) > 2 * SHOWN and single[0].startswith("uJAVA: ")
+
+
+def test_few_messages_are_shown_and_the_others_counted(caplog):
+    log = logging.getLogger("jpassed.annotation.task")
+    with few_messages():
+        for k in range(SHOWN + 3):
+            log.warning("z: 1 row (%d) with no sense in column 'z%d'", k, k)
+    assert len(said_of(caplog)) == SHOWN
+    last = caplog.records[-1].getMessage()
+    assert last == "3 more messages of this kind (--verbose shows all of them)"
     caplog.clear()
     with few_messages():
-        logging.getLogger("jpassed.annotation.task").warning("only one")
+        log.warning("only one")
     assert [r.getMessage() for r in caplog.records] == ["only one"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -131,19 +132,27 @@ def few_messages() -> Iterator[None]:
 
 
 class _Counted(logging.Filter):
-    """Lets the first few through, and none twice."""
+    """Lets the first few through, and of each kind the first: pages differ in numbers only."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._seen: set[str] = set()
         self._shown: set[str] = set()
         self.hidden = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        if text in self._shown:
+        if text in self._seen:
             return False
-        if len(self._shown) < SHOWN:
-            self._shown.add(text)
+        self._seen.add(text)
+        kind = _kind(text)
+        if kind not in self._shown and len(self._shown) < SHOWN:
+            self._shown.add(kind)
             return True
         self.hidden += 1
         return False
+
+
+def _kind(text: str) -> str:
+    """What a message says without its bands, numbers and rows."""
+    return re.sub(r"^[^:]*: \d+ (values|rows?)( \([\d, .]*\))?", "", text)

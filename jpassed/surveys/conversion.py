@@ -11,6 +11,7 @@ from jpassed.exceptions import InputError
 from jpassed.filters import known_bands
 from jpassed.surveys.extinction import extinction_magnitudes
 from jpassed.surveys.matching import Match, TableReader, fill_pattern
+from jpassed.surveys.remarks import Remark
 from jpassed.units import AB_ZEROPOINT_MICROJANSKY, from_ab_magnitude, parse_unit, to_microjansky
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ __all__ = ["BandColumn", "flux_unit", "read_band"]
 
 # "Errors" of a magnitude that can only be a limiting magnitude.
 LIMIT_RANGE = (10.0, 40.0)
-
-ROWS_SHOWN = 5
 
 
 @dataclass
@@ -37,6 +36,7 @@ class BandColumn:
     pivot: float
     width: float
     messages: list[str] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
 
 
 def read_band(match: Match, reader: TableReader) -> BandColumn:
@@ -82,7 +82,7 @@ def read_band(match: Match, reader: TableReader) -> BandColumn:
         error[limits] = from_ab_magnitude(raw[limits]) / rule.limit.nsigma
         bad &= ~limits
     band = BandColumn(flux, error, ~missing & ~bad, bad, pivot, width)
-    _say(band, match, bad, f"with zero or negative errors in column {match.error!r}")
+    _say(band, match, bad, "with zero or negative errors in {}; not observed there", match.error)
     _apply_flags(band, match, reader)
     _apply_rows(band, match, reader)
     _deredden(band, match, reader)
@@ -240,7 +240,8 @@ def _apply_flags(band: BandColumn, match: Match, reader: TableReader) -> None:
             values, missing = values[:, match.index], missing[:, match.index]
         whole = np.where(missing, 0, values).astype(np.int64)
         bad = (whole != 0) if flag.bits is None else (whole & flag.bits) != 0
-        _say(band, match, bad & band.observed, f"flagged in column {index.actual(plain)!r}")
+        what = "flagged in {}; not observed there"
+        _say(band, match, bad & band.observed, what, index.actual(plain))
         band.observed &= ~bad
 
 
@@ -275,19 +276,15 @@ def _deredden(band: BandColumn, match: Match, reader: TableReader) -> None:
         )
         return
     unknown = ~np.isfinite(magnitudes) | (magnitudes < -1.0)
-    _say(band, match, unknown & band.observed, "without Galactic extinction, taken as 0", keep=True)
+    _say(band, match, unknown & band.observed, "without Galactic extinction, taken as 0")
     factor = 10.0 ** (0.4 * np.where(unknown, 0.0, magnitudes))
     band.flux *= factor
     band.error *= factor
 
 
 def _say(
-    band: BandColumn, match: Match, rows: NDArray[np.bool_], what: str, keep: bool = False
+    band: BandColumn, match: Match, rows: NDArray[np.bool_], what: str, column: str = ""
 ) -> None:
     where = np.flatnonzero(rows)
     if where.size:
-        shown = ", ".join(str(k) for k in where[:ROWS_SHOWN])
-        more = ", ..." if where.size > ROWS_SHOWN else ""
-        end = "" if keep else "; not observed there"
-        plural = "row" if where.size == 1 else "rows"
-        band.messages.append(f"{match.band}: {where.size} {plural} ({shown}{more}) {what}{end}")
+        band.remarks.append(Remark(match.band, where, what, column))

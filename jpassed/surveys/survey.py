@@ -16,6 +16,7 @@ from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.surveys.conversion import read_band
 from jpassed.surveys.matching import MatchResult, TableReader, match_rules
 from jpassed.surveys.photometry import Photometry
+from jpassed.surveys.remarks import in_few_lines
 from jpassed.surveys.rules import ColumnRule
 from jpassed.surveys.suggestion import unrecognised
 from jpassed.surveys.survey_file import (
@@ -133,6 +134,7 @@ class Survey:
                 "left out, no error column: " + ", ".join(map(repr, found.without_error))
             )
         messages += [text for column in columns for text in column.messages]
+        messages += in_few_lines(remark for column in columns for remark in column.remarks)
         unique = tuple(dict.fromkeys(messages))
         for text in unique:
             logger.info(text)
