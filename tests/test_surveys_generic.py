@@ -287,8 +287,12 @@ def test_flux_without_a_unit_is_refused_with_the_map_to_write(name, tmp_path):
     with pytest.raises(InputError, match="states no unit") as caught:
         read_photometry(table)
     path = tmp_path / "map.yaml"
-    path.write_text(str(caught.value).split("(--map FILE):\n")[1])
-    assert band(table, survey=path)[0][0] == 1.0
+    text = str(caught.value).split("for the '???':\n")[1]
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"J0660, unit: '\?\?\?' stands for a unit that is not"):
+        band(table, survey=path)
+    path.write_text(text.replace("???", "mJy"))
+    assert band(table, survey=path)[0][0] == 1000.0
 
 
 @pytest.mark.parametrize("unit", ["K", "Angstrom", "Jy / beam", "ct / s"])

@@ -239,10 +239,10 @@ def suggestion(table):
     with pytest.raises(UnrecognisedTableError) as caught:
         detect_survey(table)
     text = str(caught.value)
-    return text, text.split("starting for example from\n")[1].split("\nwhere bands")[0]
+    return text, text.split("Start for example from\n")[1].split("\nwhere bands")[0]
 
 
-def test_suggested_map_works_as_it_is(write):
+def test_suggested_map_works_once_the_units_are_known(write):
     table = Table(
         {
             "id": [1],
@@ -263,7 +263,9 @@ def test_suggested_map_works_as_it_is(write):
     text, yaml = suggestion(table)
     for name in table.colnames:
         assert name in text
-    photometry = read_photometry(table, write(yaml))
+    with pytest.raises(InputError, match=r"2mass_ks, unit: '\?\?\?' stands for a unit that is not"):
+        load_survey(write(yaml))
+    photometry = read_photometry(table, write(yaml.replace("???", "uJy")))
     assert photometry.bands == ("sdss_u", "sdss_g", "wise_w1", "2mass_ks")
     np.testing.assert_allclose(
         photometry.flux, [[AB * 10**-8.4, AB * 10**-8.0, 3.0, 5.0]], rtol=1e-12
@@ -272,7 +274,8 @@ def test_suggested_map_works_as_it_is(write):
 
 def test_bands_that_cannot_be_guessed_are_left_to_the_reader(write):
     _, yaml = suggestion(Table({"flux_blue": [1.0], "fluxerr_blue": [0.1]}))
-    assert yaml == "bands:\n  BAND1: {flux: flux_blue, error: fluxerr_blue, unit: uJy}"
+    assert yaml == 'bands:\n  BAND1: {flux: flux_blue, error: fluxerr_blue, unit: "???"}'
+    yaml = yaml.replace("???", "uJy")
     with pytest.raises(InputError, match="unknown band 'BAND1'"):
         load_survey(write(yaml))
     table = Table({"flux_blue": [1.0], "fluxerr_blue": [0.1]})
@@ -282,7 +285,7 @@ def test_bands_that_cannot_be_guessed_are_left_to_the_reader(write):
 def test_no_pair_of_columns_at_all():
     text, yaml = suggestion(Table({"name": ["NGC 1"], "brightness": [12.0]}))
     assert "Columns seen: name, brightness." in text
-    assert "J0660: {flux: FLUX_COLUMN, error: ERROR_COLUMN, unit: uJy}" in yaml
+    assert 'J0660: {flux: FLUX_COLUMN, error: ERROR_COLUMN, unit: "???"}' in yaml
 
 
 def test_arrays_of_a_length_that_is_unknown_get_a_rule(write):
@@ -290,7 +293,7 @@ def test_arrays_of_a_length_that_is_unknown_get_a_rule(write):
     table = Table({"id": [1, 2], "flux_auto": shape, "flux_relerr_auto": 0.1 * shape})
     _, yaml = suggestion(table)
     assert "the 3 bands in the order of the array" in yaml
-    filled = yaml.replace("BAND1, BAND2", "J0660, J0670, J0680")
+    filled = yaml.replace("BAND1, BAND2", "J0660, J0670, J0680").replace("???", "uJy")
     photometry = read_photometry(table, write(filled))
     assert photometry.bands == ("J0660", "J0670", "J0680")
     np.testing.assert_allclose(photometry.error, 0.1)

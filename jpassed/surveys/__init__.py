@@ -3,6 +3,7 @@
 from jpassed.surveys.extinction import extinction_coefficient
 from jpassed.surveys.identification import Identification, identify
 from jpassed.surveys.labels import LabelColumn, read_labels
+from jpassed.surveys.notes import column_notes
 from jpassed.surveys.photometry import Photometry
 from jpassed.surveys.survey import (
     Survey,
@@ -17,6 +18,7 @@ __all__ = [
     "LabelColumn",
     "Photometry",
     "Survey",
+    "column_notes",
     "detect_survey",
     "extinction_coefficient",
     "identify",

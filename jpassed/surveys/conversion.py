@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["BandColumn", "flux_unit", "read_band"]
+__all__ = ["BandColumn", "flux_unit", "is_bandflux", "read_band"]
 
 # "Errors" of a magnitude that can only be a limiting magnitude.
 LIMIT_RANGE = (10.0, 40.0)
@@ -149,7 +149,7 @@ def flux_unit(match: Match, reader: TableReader) -> Any:
                 f"column {match.value!r} is in {own}; expected AB magnitudes (convert them, or "
                 "give 'ab_offset' in a map)"
             )
-        if _usable(own):
+        if is_bandflux(own):
             return parse_unit(own)
         # A unit that astropy cannot read leaves it to the survey file; one of something else is
         # a column of something else.
@@ -159,8 +159,9 @@ def flux_unit(match: Match, reader: TableReader) -> Any:
         raise InputError(
             f"column {match.value!r} (band {match.band}) states no unit; give the column one "
             "(uJy, nanomaggy, mag(AB), erg / (s cm2 Hz), erg / (s cm2 Angstrom)), or name it in "
-            f"a map (--map FILE):\nbands:\n  {match.band}: {{flux: {match.value}, "
-            f"{match.error_kind}: {match.error}, unit: uJy}}"
+            "a map (--map FILE; identify --as-map writes one), with its unit for the '???':\n"
+            f"bands:\n  {match.band}: {{flux: {match.value}, "
+            f'{match.error_kind}: {match.error}, unit: "???"}}'
         )
     return parse_unit(rule.unit)
 
@@ -174,7 +175,8 @@ def _complaint(unit: Any) -> str:
     return ""
 
 
-def _usable(unit: Any) -> bool:
+def is_bandflux(unit: Any) -> bool:
+    """Whether a unit is one of a bandflux or of AB magnitudes."""
     return not _complaint(unit)
 
 
@@ -195,7 +197,7 @@ def _convert(
         if not isinstance(unit, str) and match.error_kind == "error":
             own, stated = reader.unit(match.error), reader.unit(match.value)
             # A value whose unit only the survey file knows has errors of the same sort.
-            if own is not None and own != stated and stated is not None and _usable(stated):
+            if own is not None and own != stated and stated is not None and is_bandflux(stated):
                 error = _other_unit(match, sigma, own, error, pivot)
     factor = 10.0 ** (-0.4 * offset)
     return flux * factor, error * factor

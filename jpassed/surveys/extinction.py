@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -14,7 +16,9 @@ from jpassed.surveys.matching import Match, TableReader, fill_pattern
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["extinction_coefficient", "extinction_magnitudes"]
+__all__ = ["ebv_columns", "extinction_coefficient", "extinction_magnitudes", "uncorrected"]
+
+_EBV_NAME = re.compile(r"(?:^|[._])(?:e\(b-v\)|e_?bv|ebmv)(?:_?(?:sfd|sf11|planck))?$")
 
 
 @cache
@@ -114,3 +118,22 @@ def extinction_magnitudes(
         if values.ndim == 1:
             return values / divide_by * extinction_coefficient(match.band, pivot)
     return None
+
+
+def ebv_columns(reader: TableReader) -> tuple[str, ...]:
+    """Columns that by their name hold E(B-V)."""
+    return tuple(
+        name
+        for name in reader.names
+        if _EBV_NAME.search(name.lower())
+        and not name.lower().startswith(("jp_", "true_"))
+        and reader.width(name) == 1
+    )
+
+
+def uncorrected(matches: Sequence[Match], reader: TableReader) -> tuple[Match, ...]:
+    """Bands that no rule corrects for the Milky Way, although the table has E(B-V)."""
+    if not ebv_columns(reader):
+        return ()
+    # A map says what its user wants; a rule that looks for a column and finds none says so itself.
+    return tuple(m for m in matches if not m.rule.exact and not m.rule.extinction)

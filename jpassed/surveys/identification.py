@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from jpassed.exceptions import InputError
+from jpassed.surveys.assumptions import check_magnitudes, extinction_notes
 from jpassed.surveys.conversion import flux_unit
 from jpassed.surveys.label_names import LabelSuggestion, suggest_labels
-from jpassed.surveys.map_text import aux_columns, map_of
+from jpassed.surveys.map_text import UNSURE, aux_columns, map_of
 from jpassed.surveys.matching import Match, MatchResult, TableReader
 from jpassed.surveys.near_misses import NearMiss, near_misses
 from jpassed.surveys.suggestion import suggest_map
@@ -35,7 +36,8 @@ class IdentifiedBand:
     element : int or None
         Place in the column where that holds an array.
     unit : str
-        As the values are read: that of the column, else the survey's; empty if there is none.
+        As the values are read: that of the column, else the survey's; empty if there is none,
+        ``"???"`` if values without a unit look like magnitudes.
     stated : bool
         Whether the column itself states the unit.
     error_column : str
@@ -85,9 +87,11 @@ class Identification:
     labels : tuple of LabelSuggestion
         Columns that could be given as context; none of them is used by itself.
     near : tuple of NearMiss
-        Where no band was recognised: columns that nearly are one.
+        Columns that look like a band and are not used.
     messages : tuple of str
         Which columns were preferred to which others.
+    notes : tuple of str
+        Which bands the table's E(B-V) is not used for.
     problem : str
         Why `jpassed.annotate` would refuse the table; empty if it would not.
     """
@@ -102,6 +106,7 @@ class Identification:
     labels: tuple[LabelSuggestion, ...] = ()
     near: tuple[NearMiss, ...] = ()
     messages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     problem: str = ""
     _map: str = field(default="", repr=False)
 
@@ -182,7 +187,9 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         problem = str(exc)
     if not found.matches and not problem:
         problem = "no column of this survey was recognised"
-    bands, troubles = _bands(found.matches, reader)
+    unsure, refusal = check_magnitudes(found.matches, reader)
+    bands, troubles = _bands(found.matches, reader, unsure)
+    troubles += [refusal] if refusal else []
     if troubles and not problem:
         problem = troubles[0]
     if len(table) == 0 and not problem:
@@ -191,7 +198,9 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
     used = {m.value for m in found.matches} | {m.error for m in found.matches} | set(also)
     used |= {name.strip() for text in context.values() for name in text.split(",")}
     labels = suggest_labels(reader, used)
-    near = () if bands else near_misses(reader)
+    near = near_misses(reader, found, used | {item.column for item in labels})
+    notes = extinction_notes(found.matches, reader)
+    left = _left_out(found, reader, used | {item.column for item in labels})
     return Identification(
         n_rows=len(table),
         columns=tuple(reader.names),
@@ -199,17 +208,20 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         bands=bands,
         also_used=also,
         context=context,
-        left_out=_left_out(found, reader, used | {item.column for item in labels}),
+        left_out=left,
         labels=labels,
         near=near,
         messages=found.messages,
+        notes=notes,
         problem=problem,
-        _map=map_of(found.matches, reader, context) if bands else suggest_map(reader) + "\n",
+        _map=map_of(found.matches, reader, context, unsure)
+        if bands
+        else suggest_map(reader) + "\n",
     )
 
 
 def _bands(
-    matches: tuple[Match, ...], reader: TableReader
+    matches: tuple[Match, ...], reader: TableReader, unsure: tuple[str, ...]
 ) -> tuple[tuple[IdentifiedBand, ...], list[str]]:
     """The bands, and what is wrong with their units."""
     from jpassed.filters import known_bands
@@ -224,7 +236,7 @@ def _bands(
         except InputError as exc:
             troubles.append(str(exc))
         else:
-            unit = _spelled(read, unit, match)
+            unit = UNSURE if match.value in unsure else _spelled(read, unit, match)
         pivot, width = match.rule.passband or known[match.band]
         bands.append(
             IdentifiedBand(

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from jpassed.surveys.map_text import UNSURE
+
 if TYPE_CHECKING:
     from jpassed.surveys.identification import Identification, IdentifiedBand
 
@@ -19,7 +21,7 @@ def as_text(found: Identification) -> str:
     """Several lines, the most important first."""
     lines = [_headline(found)]
     if found.problem:
-        lines += ["", f"jpassed annotate would refuse it: {found.problem.splitlines()[0]}"]
+        lines += ["", *_problem(found.problem)]
     lines += _bands(found.bands)
     lines += _block("Read as well", [f"{n}: {what}" for n, what in found.also_used.items()])
     lines += _block(
@@ -31,6 +33,7 @@ def as_text(found: Identification) -> str:
         "Could be given as context (it is not used by itself)",
         [f"{item.column}: {item.option}" for item in found.labels],
     )
+    lines += _block("Note", found.notes)
     lines += _block("Preferred", found.messages)
     lines += _left_out(found)
     if found.others:
@@ -48,6 +51,15 @@ def _headline(found: Identification) -> str:
         f"{size}: {len(pivots)} {plural} of {' + '.join(found.surveys)}, "
         f"{min(pivots):.0f}-{max(pivots):.0f} Å"
     )
+
+
+def _problem(text: str) -> list[str]:
+    """The first line of a message; the map below it is what --as-map prints."""
+    first, *rest = text.splitlines()
+    lines = [f"jpassed annotate would refuse it: {first.removesuffix(':').rstrip('.')}."]
+    if rest:
+        lines.append("A map to start from: jpassed identify CATALOG --as-map")
+    return lines
 
 
 def _bands(bands: Sequence[IdentifiedBand]) -> list[str]:
@@ -71,7 +83,8 @@ def _bands(bands: Sequence[IdentifiedBand]) -> list[str]:
 
 
 def _unit(band: IdentifiedBand) -> str:
-    return band.unit if band.stated or not band.unit else f"{band.unit}, assumed"
+    unknown = band.unit in ("", UNSURE)
+    return band.unit if band.stated or unknown else f"{band.unit}, assumed"
 
 
 def _error(band: IdentifiedBand) -> str:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from jpassed.exceptions import InputError
 from jpassed.surveys.conversion import flux_unit
+from jpassed.surveys.extinction import ebv_columns, uncorrected
 from jpassed.surveys.matching import Match, TableReader, fill_pattern
 from jpassed.surveys.rules import Sentinels
 
-__all__ = ["aux_columns", "map_of"]
+__all__ = ["UNSURE", "aux_columns", "extinction_column", "extinction_hint", "map_of"]
+
+UNSURE = "???"
+"""Stands in a map for a unit that is not known; a map that still says so is refused."""
 
 SHARED = ("sentinels", "limit", "flags", "where", "extinction")
 
 
 def map_of(
-    matches: Sequence[Match], reader: TableReader, context: Mapping[str, str] | None = None
+    matches: Sequence[Match],
+    reader: TableReader,
+    context: Mapping[str, str] | None = None,
+    unsure: Collection[str] = (),
 ) -> str:
     """A map by which these columns are read as the surveys that they were recognised by do.
 
@@ -26,6 +33,8 @@ def map_of(
     reader : TableReader
     context : mapping, optional
         Labels that are to be context: quantity to column.
+    unsure : collection of str
+        Columns whose unit is not known: it is left to the user.
 
     Returns
     -------
@@ -39,7 +48,7 @@ def map_of(
     for match in matches:
         prefixes += _prefixes(match, reader)
         if match.element is None:
-            bands[match.band] = _line(match, reader)
+            bands[match.band] = _line(match, reader, match.value in unsure)
         else:
             arrays.setdefault((match.value, match.error), _array(match, reader))
     entries = [*bands.values(), *arrays.values()]
@@ -52,7 +61,12 @@ def map_of(
             top[key] = first
             for entry in entries:
                 del entry[key]
-    return _text(top, bands, list(arrays.values()))
+    text = _text(top, bands, list(arrays.values()))
+    rest = uncorrected(matches, reader)
+    if rest:
+        names = [match.band for match in rest]
+        text += extinction_hint(ebv_columns(reader)[0], names, reader, top.get("prefixes", ()))
+    return text
 
 
 def _text(
@@ -81,10 +95,10 @@ def _flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _line(match: Match, reader: TableReader) -> dict[str, Any]:
+def _line(match: Match, reader: TableReader, unsure: bool) -> dict[str, Any]:
     """What a line of ``bands`` says."""
     rule = match.rule
-    magnitude, unit = _unit(match, reader)
+    magnitude, unit = (False, UNSURE) if unsure else _unit(match, reader)
     entry: dict[str, Any] = {
         "mag" if magnitude else "flux": match.value,
         match.error_kind: match.error,
@@ -134,7 +148,7 @@ def _unit(match: Match, reader: TableReader) -> tuple[bool, str]:
     try:
         found = flux_unit(match, reader)
     except InputError:
-        return False, match.rule.unit or "uJy"
+        return False, match.rule.unit or UNSURE
     if isinstance(found, str) and found == "abmag":
         return True, "" if match.element is None else "mag(AB)"
     own = reader.unit(match.value)
@@ -214,6 +228,25 @@ def _extinction(match: Match, reader: TableReader) -> tuple[dict[str, Any], str]
             entry: dict[str, Any] = {"column": plain, "divide_by": divide_by}
             return {"ebv": [entry | ({} if element is None else {"element": element})]}, plain
     return None
+
+
+def extinction_column(match: Match, reader: TableReader) -> str:
+    """The column that corrects a band for the Milky Way; empty if there is none."""
+    found = _extinction(match, reader)
+    return reader.index(match.rule.prefixes).names_of(found[1])[0] if found else ""
+
+
+def extinction_hint(
+    column: str, bands: Sequence[str], reader: TableReader, prefixes: Sequence[str] = ()
+) -> str:
+    """A comment for the end of a map, by which E(B-V) would be used for some bands."""
+    index = reader.index(tuple(prefixes))
+    plain = next((name for name in index if column in index.names_of(name)), column.lower())
+    which = f"the fluxes of {', '.join(bands)}" if bands else "the fluxes"
+    return (
+        f"# If {which} are not corrected for the Milky Way, take off the '#' here:\n"
+        f"# extinction: {_flow({'ebv': plain})}\n"
+    )
 
 
 def aux_columns(match: Match, reader: TableReader) -> dict[str, str]:

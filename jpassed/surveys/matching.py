@@ -110,11 +110,15 @@ class Match:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """Bands found, the flux columns that have no error column, and what was left out."""
+    """Bands found, the flux columns that have no error column, and what was left out.
+
+    `passed_over` are the columns of families that others were preferred to, with their errors.
+    """
 
     matches: tuple[Match, ...]
     without_error: tuple[str, ...]
     messages: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=512)
@@ -329,7 +333,9 @@ def match_rules(rules: Sequence[ColumnRule], reader: TableReader) -> MatchResult
             )
     kept_matches = _one_per_band(matches, messages)
     left = tuple(name for name in dict.fromkeys(without) if name not in used)
-    return MatchResult(tuple(kept_matches), left, tuple(messages))
+    kept_names = {name for match in kept_matches for name in (match.value, match.error)}
+    passed = tuple(sorted(used - kept_names))
+    return MatchResult(tuple(kept_matches), left, tuple(messages), passed)
 
 
 def _one_per_band(matches: list[Match], messages: list[str]) -> list[Match]:

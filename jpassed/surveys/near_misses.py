@@ -1,22 +1,33 @@
-"""Columns of an unrecognised table that are nearly those of a survey."""
+"""Columns that look like bandfluxes and are not read as one."""
 
 from __future__ import annotations
 
 import difflib
 import logging
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from jpassed.exceptions import InputError
-from jpassed.surveys.matching import TableReader
-from jpassed.surveys.suggestion import error_guess
+from jpassed.surveys.assumptions import says_magnitude
+from jpassed.surveys.conversion import is_bandflux
+from jpassed.surveys.matching import MatchResult, TableReader, match_rules
+from jpassed.surveys.suggestion import POSITIONS, error_guess, guess_band
 
-__all__ = ["NearMiss", "near_misses"]
+__all__ = ["NearMiss", "near_misses", "unused_line"]
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 12
+NAMED = 6
 CLOSE = 0.85
+
+_OWN = ("jp_", "true_")
+# Emission lines have fluxes and errors too; absolute magnitudes are none of the sky.
+_NO_BAND = re.compile(
+    r"(?:^|[_.])(?:h_?(?:a|b|g|d|alpha|beta|gamma|delta)|\[?(?:o|n|s|c|ne|mg)i{1,3}v?\]?|lya)"
+    r"(?:$|[_.\d])|abs_?mag|line"
+)
 
 
 @dataclass(frozen=True)
@@ -27,18 +38,106 @@ class NearMiss:
     hint: str
 
 
-def near_misses(reader: TableReader) -> tuple[NearMiss, ...]:
-    """Columns without their errors, with a band's name misspelt, or with errors but no band.
+_NOTHING = MatchResult((), (), ())
+
+
+def near_misses(
+    reader: TableReader, found: MatchResult = _NOTHING, used: Collection[str] = ()
+) -> tuple[NearMiss, ...]:
+    """Columns that look like a band and are not read as one.
+
+    Of a table without any band: columns without their errors, with a band's name misspelt, or
+    with errors but no band. Of a table with bands: those that another survey would read as a band
+    that is not there, and those whose name or unit is one of a bandflux and that have errors.
 
     Parameters
     ----------
     reader : TableReader
+    found : MatchResult, optional
+        What was recognised.
+    used : collection of str, optional
+        Columns that are something else, such as labels.
 
     Returns
     -------
     tuple of NearMiss
         The most telling ones of each sort first.
     """
+    if found.matches:
+        return _beside(reader, found, set(used))
+    return _instead(reader)
+
+
+def unused_line(near: tuple[NearMiss, ...]) -> str:
+    """One line on columns that look like bands."""
+    names = [repr(item.column) for item in near]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    many = (
+        "columns look like bands and are" if len(names) > 1 else "column looks like a band and is"
+    )
+    return (
+        f"{len(names)} {many} not used: {', '.join(names[:NAMED])}{more} (jpassed identify says "
+        "more; a map has to name every band that is to be used)"
+    )
+
+
+def _beside(reader: TableReader, found: MatchResult, used: set[str]) -> tuple[NearMiss, ...]:
+    from jpassed.surveys.survey import list_surveys, load_survey
+
+    bands = {match.band for match in found.matches}
+    known = {name for match in found.matches for name in (match.value, match.error)}
+    known |= used | set(found.passed_over) | set(found.without_error)
+    near: dict[str, str] = {}
+    errors = set()
+    for survey in map(load_survey, list_surveys()):
+        try:
+            if not survey.auto or not survey.recognises(reader.table):
+                continue
+            matches = match_rules(survey.rules, reader).matches
+        except InputError as exc:  # two columns for one band, none of them used
+            logger.debug("%s: %s", survey.name, exc)
+            continue
+        for match in matches:
+            if match.band not in bands and match.value not in known:
+                near.setdefault(match.value, f"{survey.name} reads it as {match.band}")
+                errors.add(match.error)
+    taken = {match.band for match in found.matches}
+    for name in reader.names:
+        if name in known or name in near or not _may_be_band(name, reader):
+            continue
+        pair = error_guess(name, reader.names)
+        if pair is None or pair[0] in known:
+            continue
+        hint = _likely(name, taken, reader)
+        if hint:
+            near[name] = f"{hint} Its errors may be {pair[0]!r}"
+            errors.add(pair[0])
+    return tuple(NearMiss(n, hint) for n, hint in near.items() if n not in errors)
+
+
+def _may_be_band(name: str, reader: TableReader) -> bool:
+    lower = name.lower()
+    if lower.startswith(_OWN) or lower in POSITIONS or _NO_BAND.search(lower):
+        return False
+    return reader.width(name) == 1
+
+
+def _likely(name: str, taken: set[str], reader: TableReader) -> str:
+    """What a column with errors could be, beside bands that are known; empty if hardly one."""
+    unit = reader.unit(name)
+    if unit is not None and not is_bandflux(unit):
+        return ""
+    band = guess_band(name, taken, whole=True) or _close_band(name)
+    if band in taken:
+        return ""
+    if band:
+        return f"did you mean {band}?"
+    if unit is not None or says_magnitude(name) or re.search("flux|flx", name.lower()):
+        return "a map can say which band it is."
+    return ""
+
+
+def _instead(reader: TableReader) -> tuple[NearMiss, ...]:
     from jpassed.surveys.survey import list_surveys, load_survey
 
     found: dict[str, str] = {}
@@ -56,7 +155,7 @@ def near_misses(reader: TableReader) -> tuple[NearMiss, ...]:
             )
     errors = set()
     for name in reader.names:
-        if name.lower().startswith(("jp_", "true_")) or reader.width(name) < 1:
+        if name.lower().startswith(_OWN) or reader.width(name) < 1:
             continue
         pair = error_guess(name, reader.names)
         if pair is None:

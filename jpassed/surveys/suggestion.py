@@ -6,12 +6,17 @@ import re
 from collections.abc import Sequence
 
 from jpassed.exceptions import UnrecognisedTableError
+from jpassed.surveys.assumptions import says_magnitude
+from jpassed.surveys.extinction import ebv_columns
+from jpassed.surveys.map_text import UNSURE, extinction_hint
 from jpassed.surveys.matching import TableReader
 
-__all__ = ["error_guess", "suggest_map", "unrecognised"]
+__all__ = ["POSITIONS", "error_guess", "guess_band", "suggest_map", "unrecognised"]
 
 COLUMNS_SHOWN = 60
 BANDS_SHOWN = 12
+# Letters of a band's name that make it one also within a word, such as gSDSS.
+SURE = 5
 
 # Ways to name the error of a column x; tried in this order.
 _ERROR_NAMES = (
@@ -30,14 +35,19 @@ _ERROR_NAMES = (
 )
 _INNER = (("mag", "magerr"), ("mag", "mag_err"), ("flux", "fluxerr"), ("flux", "flux_err"))
 _IVAR_NAMES = ("{x}_ivar", "ivar_{x}", "{x}ivar")
-_POSITIONS = {"ra", "dec", "raj2000", "dej2000", "alpha_j2000", "delta_j2000", "pmra", "pmdec"}
+POSITIONS = {"ra", "dec", "raj2000", "dej2000", "alpha_j2000", "delta_j2000", "pmra", "pmdec"}
 _LETTERS = {
     **{letter: f"sdss_{letter}" for letter in "ugriz"},
     **{"j": "2mass_j", "h": "2mass_h", "k": "2mass_ks", "ks": "2mass_ks"},
     **{f"w{k}": f"wise_w{k}" for k in range(1, 5)},
     **{"fuv": "galex_fuv", "nuv": "galex_nuv"},
 }
+# Their catalogues give Vega magnitudes.
+_VEGA = ("2mass_", "wise_")
 _WORDS = re.compile(r"magnitude|mag|flux|auto|model|petro|aper|kron|total|iso|psf|cor|ab|obs|f|m")
+
+# Only what stands around: "rSDSSmag", not the letters of a band's own name.
+_AROUND = re.compile(r"^(?:magnitude|mag|flux|flx|fl|f|m)|(?:magnitude|mag|flux|flx)$")
 
 
 def _error_of(name: str, lower: dict[str, str]) -> tuple[str, str] | None:
@@ -74,8 +84,12 @@ def error_guess(name: str, names: Sequence[str]) -> tuple[str, str] | None:
     return _error_of(name, {column.lower(): column for column in names})
 
 
-def _guess_band(name: str, taken: set[str]) -> str:
-    """A band that the column may be, or a word in capitals to be replaced by the reader."""
+def guess_band(name: str, taken: set[str], whole: bool = False) -> str:
+    """A band that the column may be by its name, and is not yet taken; empty if none.
+
+    With `whole` a letter alone counts only where the rest of the name is one of a bandflux
+    ("mag_r", "gmag"; not "r_eff").
+    """
     from jpassed.filters import known_bands
 
     lower = name.lower()
@@ -83,11 +97,24 @@ def _guess_band(name: str, taken: set[str]) -> str:
         if re.search(rf"(?<![a-z0-9]){re.escape(band.lower())}(?![a-z0-9])", lower):
             if band not in taken:
                 return band
-    for word in re.split(r"[^a-z0-9]+", lower):
-        for letter in (word, _WORDS.sub("", word)):
-            band = _LETTERS.get(letter, "")
+    known = {band.lower(): band for band in known_bands()}
+    # Within a word: only names that are hardly anything else, the longest first.
+    for plain, band in sorted(known.items(), key=lambda item: -len(item[0])):
+        if len(plain) >= SURE and plain in lower and band not in taken:
+            return band
+    words = re.split(r"[^a-z0-9]+", lower)
+    if whole:
+        words = [word for word in words if _WORDS.sub("", word)]
+        words = words if len(words) == 1 else []
+    for word in words:
+        for letter in (word, _WORDS.sub("", word), _AROUND.sub("", word)):
+            band = known.get(letter) or _LETTERS.get(letter, "")
             if band and band not in taken:
                 return band
+    return ""
+
+
+def _placeholder(taken: set[str]) -> str:
     k = 1
     while f"BAND{k}" in taken:
         k += 1
@@ -110,28 +137,36 @@ def suggest_map(reader: TableReader) -> str:
     lines: list[str] = []
     taken: set[str] = set()
     for name in reader.names:
-        if name.lower() in _POSITIONS or name.lower().startswith(("jp_", "true_", "z_", "z")):
+        if name.lower() in POSITIONS or name.lower().startswith(("jp_", "true_", "z_", "z")):
             continue
         if len(lines) >= BANDS_SHOWN or reader.width(name) != 1:
             continue
         pair = _error_of(name, lower)
         if pair is None:
             continue
-        band = _guess_band(name, taken)
+        band = guess_band(name, taken) or _placeholder(taken)
         taken.add(band)
         unit = reader.unit(name)
-        magnitude = "mag" in f"{name.lower()} {str(unit).lower()}"
-        tail = "" if magnitude or unit is not None else ", unit: uJy"
+        magnitude = says_magnitude(name) or "mag" in str(unit or "").lower()
+        tail = "" if magnitude or unit is not None else f', unit: "{UNSURE}"'
         kind = "mag" if magnitude else "flux"
-        lines.append(f"  {band}: {{{kind}: {_quoted(name)}, {pair[1]}: {_quoted(pair[0])}{tail}}}")
+        if magnitude and band.startswith(_VEGA):
+            vega = "  # AB; Vega magnitudes need 'ab_offset'"
+        else:
+            vega = ""
+        lines.append(
+            f"  {band}: {{{kind}: {_quoted(name)}, {pair[1]}: {_quoted(pair[0])}{tail}}}{vega}"
+        )
     if not lines:
         lines = _array_rule(reader, lower)
         if lines:
             return "photometry:\n" + "\n".join(lines)
         first = [name for name in reader.names if reader.width(name) == 1][:2]
         value, error = first if len(first) == 2 else ("FLUX_COLUMN", "ERROR_COLUMN")
-        lines = [f"  J0660: {{flux: {_quoted(value)}, error: {_quoted(error)}, unit: uJy}}"]
-    return "bands:\n" + "\n".join(lines)
+        lines = [f'  J0660: {{flux: {_quoted(value)}, error: {_quoted(error)}, unit: "{UNSURE}"}}']
+    text = "bands:\n" + "\n".join(lines)
+    dust = ebv_columns(reader)
+    return f"{text}\n{extinction_hint(dust[0], (), reader).rstrip()}" if dust else text
 
 
 def _array_rule(reader: TableReader, lower: dict[str, str]) -> list[str]:
@@ -141,7 +176,8 @@ def _array_rule(reader: TableReader, lower: dict[str, str]) -> list[str]:
         pair = _error_of(name, lower) if width > 1 else None
         if pair is None or reader.width(pair[0]) != width:
             continue
-        unit = "mag(AB)" if "mag" in name.lower() else "uJy"
+        own = str(reader.unit(name) or "")
+        unit = "mag(AB)" if says_magnitude(name) else own or f'"{UNSURE}"'
         return [
             "  - layout: array",
             f"    bands: [BAND1, BAND2]  # the {width} bands in the order of the array",
@@ -179,7 +215,7 @@ def unrecognised(
         reason += f"; {listed} look like bandfluxes but have no error column"
     return UnrecognisedTableError(
         f"{reason}. Columns seen: {shown}{more}. Say which column is which band in a YAML file "
-        "and give it with --map FILE (survey=FILE in Python), starting for example from\n"
+        "and give it with --map FILE (survey=FILE in Python).\nStart for example from\n"
         f"{suggest_map(reader)}\n"
         "where bands are names such as J0660, rSDSS, sdss_r, galex_nuv, and units are uJy, "
         "nanomaggy, mag(AB), 'erg / (s cm2 Hz)' or 'erg / (s cm2 Angstrom)'."

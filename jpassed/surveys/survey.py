@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError, UnknownNameError
+from jpassed.surveys.assumptions import check_magnitudes
 from jpassed.surveys.conversion import read_band
 from jpassed.surveys.matching import MatchResult, TableReader, match_rules
 from jpassed.surveys.photometry import Photometry
@@ -116,7 +117,8 @@ class Survey:
         UnrecognisedTableError
             If no column is recognised; the message lists the columns and a map to start from.
         InputError
-            If the table is empty, or a unit is missing or wrong, or two columns give one band.
+            If the table is empty, or a unit is missing or wrong, or values without a unit look
+            like magnitudes, or two columns give one band.
         """
         if len(table.colnames) == 0 or len(table) == 0:
             raise InputError(
@@ -128,6 +130,9 @@ class Survey:
         if not found.matches:
             raise unrecognised(reader, found.without_error, self.name)
         columns = [read_band(match, reader) for match in found.matches]
+        _, refusal = check_magnitudes(found.matches, reader)
+        if refusal:
+            raise InputError(refusal)
         messages = list(found.messages)
         if found.without_error:
             messages.append(

@@ -247,6 +247,12 @@ def _check_unit(unit: Any, where: str) -> str | None:
         return None
     if not isinstance(unit, str):
         raise InputError(f"{where}, unit: expected text such as 'uJy', got {unit!r}")
+    if not unit.strip(" ?"):
+        raise InputError(
+            f"{where}, unit: {unit!r} stands for a unit that is not known; write the one of the "
+            "column there, for example uJy, nanomaggy, mag(AB), erg / (s cm2 Hz) or "
+            "erg / (s cm2 Angstrom)"
+        )
     # Per "A" is per Angstrom in every table of fluxes; as a unit it is the ampere.
     unit = re.sub(r"(?<![A-Za-z])A(?![A-Za-z])", "Angstrom", unit)
     try:
