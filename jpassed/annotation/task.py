@@ -21,6 +21,7 @@ from jpassed.surveys import (
     LabelColumn,
     Photometry,
     Survey,
+    column_notes,
     detect_survey,
     load_survey,
     read_labels,
@@ -239,6 +240,10 @@ def prepare(
         raise InputError("no bandflux column was recognised")
     loaded = load_model(model)
     messages = [*photometry.messages, *(m for c in labels.values() for m in c.messages)]
+    if rules is not None:
+        known = [name for c in labels.values() for name in (c.column, c.error_column) if name]
+        # First, as pages of a long table show a few messages only.
+        messages = [*column_notes(table, rules, known), *messages]
     passbands = _passbands(photometry, outputs, loaded)
     photometry = _sensible(photometry, messages)
     photometry = _placeable(photometry, loaded, messages)
