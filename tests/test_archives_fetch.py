@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -174,7 +175,12 @@ def test_the_manifest_tells_everything(sdss, tmp_path):
         q["rows"] > 0 and q["date"] and q["url"].endswith("/tap") for q in manifest["queries"]
     )
     assert manifest["spectra"]["sdss-loopback"]["files"] == 23
-    assert len(manifest["spectra"]["sdss-loopback"]["sha256"]) == 23
+    told = manifest["spectra"]["sdss-loopback"]
+    assert len(told["checksums"]) == 23
+    for entry in told["checksums"]:
+        path = tmp_path / "set" / told["folder"] / entry["file"]
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == entry["sha256"]
+        assert len(entry["objects"]) == 1
     halpha = manifest["labels"]["ew_halpha"]
     assert halpha["unit"] == "Angstrom"
     assert halpha["provenance"] == {"sdss-loopback.lines": "SDSS pipeline, fibre"}

@@ -53,6 +53,15 @@ def test_galex_is_joined_by_position(loopback, tmp_path):
     )  # fmt: skip
     summary = fetch(plan, tmp_path / "set")
     table = rows_of(tmp_path / "set")
+    manifest = read_training_set(tmp_path / "set").manifest
+    asked = {q["table"]: q for q in manifest["queries"] if q.get("crossmatch") == "galex"}
+    assert set(asked) == {"galex.fields", "II/335/galex_ais"}
+    assert asked["galex.fields"]["query"].endswith(" FROM galex.fields")
+    sources = asked["II/335/galex_ais"]
+    assert "TAP_UPLOAD" in sources["query"]
+    assert (sources["rows"], sources["coverage"]) == (len(table), "fields of galex.fields")
+    assert 0 < sources["matched"] < sources["rows"]
+    assert all(q["date"] and q["url"].endswith("/tap") for q in manifest["queries"])
     direct = crossmatch(table, "galex", position="ra,dec", coverage="tap:galex.fields")
     assert summary.bands["galex_nuv"] >= 5
     status = numbers(direct["galex_nuv_status"])

@@ -20,7 +20,7 @@ from jpassed.archives.manifest import MANIFEST
 from jpassed.archives.manifest_content import manifest_of
 from jpassed.archives.objects import Objects, join_tables
 from jpassed.archives.plan import Choice, FetchPlan, load_plan
-from jpassed.archives.position_matches import match_steps
+from jpassed.archives.position_matches import PositionMatch, match_steps
 from jpassed.archives.queries import count_rows, fetch_table, table_query, write_json
 from jpassed.archives.row_table import LABEL_PREFIX
 from jpassed.archives.spectrum_store import SpectrumStore, Wanted
@@ -276,6 +276,9 @@ def _shard(
     paths = {
         key: path for key in (objects.key[n] for n in rows) if (path := store.path(key)) is not None
     }
+    notes = [step.asked for step in assembler.match if isinstance(step, PositionMatch)]
+    for note in notes:
+        note.clear()
     table, lost = assembler.rows(objects, rows, paths)
     left_out.update(lost)
     path = folder / name
@@ -297,6 +300,7 @@ def _shard(
         "labels": {q: int((~table[column].mask).sum()) for q, column in labels.items()},
         "bands": {band: int((~table[band].mask).sum()) for band in bands},
         "left_out": dict(left_out),
+        "matches": [asked for note in notes for asked in note],
     }
 
 

@@ -12,6 +12,7 @@ import jpassed
 from jpassed.archives.manifest import FORMAT
 from jpassed.archives.objects import Objects
 from jpassed.archives.plan import Choice, FetchPlan
+from jpassed.archives.position_matches import queries_of
 from jpassed.archives.row_table import LABEL_PREFIX
 from jpassed.archives.spectrum_store import SpectrumStore
 from jpassed.jspectrum import load_noise
@@ -70,7 +71,7 @@ def manifest_of(
         if plan.noise is None
         else {"preset": plan.noise, "digest": load_noise(plan.noise).digest, "seed": plan.seed},
         "versions": versions,
-        "queries": records,
+        "queries": [*records, *queries_of([m for line in shards for m in line.get("matches", ())])],
         "spectra": {name: _spectra(store) for name, store in stores.items()},
         "labels": {
             q: {
@@ -95,12 +96,18 @@ def manifest_of(
 
 def _spectra(store: SpectrumStore) -> dict[str, Any]:
     """Files are counted once, however many objects share one."""
-    files = {line["file"]: line["bytes"] for line in store.lines}
-    checksums = sorted({line["sha256"] for line in store.lines})
+    files: dict[str, dict[str, Any]] = {}
+    for line in store.lines:
+        told = {"file": line["file"], "sha256": line["sha256"], "bytes": line["bytes"]}
+        files.setdefault(line["file"], {**told, "objects": []})["objects"].append(line["key"])
     return {
-        "objects": len(store.lines), "files": len(files), "bytes": sum(files.values()),
-        "journal": f"spectra/{store.folder.name}/journal.jsonl", "sha256": checksums,
-    }  # fmt: skip
+        "objects": len(store.lines),
+        "files": len(files),
+        "bytes": sum(file["bytes"] for file in files.values()),
+        "folder": f"spectra/{store.folder.name}",
+        "journal": f"spectra/{store.folder.name}/journal.jsonl",
+        "checksums": sorted(files.values(), key=lambda file: str(file["file"])),
+    }
 
 
 def _provenance(

@@ -30,7 +30,7 @@ from jpassed.vo.upload_match import (
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["crossmatch", "meta_key"]
+__all__ = ["coverage_of", "crossmatch", "meta_key"]
 
 logger = logging.getLogger(__name__)
 
@@ -150,7 +150,7 @@ def crossmatch(
     client = TapClient(there, credentials=credentials, cache=cache)
     kept = {**wanted.columns, **available_columns(client, wanted)}
     existing = _clashes(table, output_names(wanted, list(kept)), replace_columns)
-    known = _coverage(coverage, wanted, client)
+    known = coverage_of(coverage, wanted, client)
     _say_coverage(known, wanted)
     matches = match_uploaded(
         client,
@@ -220,7 +220,8 @@ def _with_limits(bands: Mapping[str, Band], limits: Mapping[str, float] | None) 
     return out
 
 
-def _coverage(source: CoverageSource | None, wanted: Matchable, client: Any) -> Coverage | None:
+def coverage_of(source: CoverageSource | None, wanted: Matchable, client: Any) -> Coverage | None:
+    """What a survey observed, as `crossmatch` is told of it; None where it is not known."""
     if source is None:
         return None if wanted.coverage is None else fetch_fields(client, wanted.coverage)
     if isinstance(source, str) and source.startswith(TAP_PREFIX):
