@@ -55,7 +55,10 @@ def loopback(tap, tmp_path_factory, monkeypatch):
         (["query", "gaia", "-o", "x.fits", "--cone", "1", "2"], "requires 3 arguments"),
         (["query", "gaia", "x", "-o", "x.fits", "--maxrec", "0"], "0 is not in the range x>=1"),
         (["query", "gaia", "x", "-o", "x.fits", "--timeout", "0"], "0.0 is not in the range x>0"),
-        (["query", "gaia", "x", "-o", "x.fits", "--upload", "mine"], "--upload"),
+        (["query", "gaia", "x", "-o", "x.fits", "--upload", "mine.fits"],
+         "for --upload: expected NAME=FILE, e.g. mine=small.ecsv, got 'mine.fits'"),
+        (["query", "gaia", "--survey", "minijpas", "--cone", "214.2", "52.5", "-o", "x.fits"],
+         "for --cone: expected RA DEC RADIUS, e.g. 214.25 52.5 0.1; -o stands for one of them"),
         (["query", "gaia", "-", "-o", "x.fits"], "stdin is empty"),
         (["annotate", "--tap", "gaia", "-o", "x.fits"], "--tap wants --adql and -o OUT"),
         (["annotate", "--tap", "gaia", "--adql", "x"], "--tap wants --adql and -o OUT"),
@@ -99,6 +102,14 @@ def test_a_list_of_what_is_known(run):
     assert shown.exit_code == 0
     for name in ("cefca-minijpas", "datalab", "vizier", *list_queries()):
         assert f"\n  {name} " in shown.stdout
+
+
+def test_a_bad_services_file_is_named_and_nothing_is_listed(run, tmp_path, monkeypatch):
+    (tmp_path / "mine.yaml").write_text("mine: {url: http://x.org/tap, dialect: klingon}")
+    monkeypatch.setenv("JPASSED_SERVICES", str(tmp_path / "mine.yaml"))
+    shown = run("query", "--list")
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert "mine.yaml, mine: unknown dialect 'klingon'. Valid choices: adql" in shown.stderr
 
 
 # --- with the loopback server -------------------------------------------------------------------
@@ -163,11 +174,12 @@ def test_draws_of_two_pages_differ(loopback, run):
 
 
 def test_no_row_is_an_error_and_writes_nothing(loopback, run, tmp_path):
-    none = "SELECT object_id FROM bulk.galaxies WHERE object_id < 0"
+    none = f"SELECT object_id FROM bulk.galaxies WHERE object_id < 0{' AND ra > 0' * 100}"
     for more in ((), ("--page-by", "object_id")):
         shown = run("query", "loopback", none, *more, "-o", "x.fits")
         assert shown.exit_code == 1
         assert "no row fits the query, nothing was written" in shown.stderr
+        assert len(shown.stderr) < 400
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import IO, Any
 
 import click
 
@@ -42,6 +42,18 @@ class UnusableArgument(Failure):
     exit_code = 2
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C: one line, and the exit code that shells give to it."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=file is None)
+
+
 class Application(click.Group):
     """A group that imports a command's file on first use."""
 
@@ -59,17 +71,30 @@ class Application(click.Group):
         Run the command; an error becomes one line on stderr.
 
         The exit code is 2 for a name that is not among the valid choices, as click has it for
-        every other unusable argument, and 1 for anything else. ``--debug`` lets the exception
-        through with its traceback.
+        every other unusable argument, 130 for Ctrl-C, and 1 for anything else. ``--debug`` lets
+        the exception through with its traceback.
         """
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            raise Interrupted from None
         except Exception as error:
+            if _is_interrupt(error):
+                raise Interrupted from None
             if Reporting.of(ctx).debug:
                 raise
             raise _failure(error) from error
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is what caused an error: Python wraps one that comes while a class is made."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _failure(error: Exception) -> Failure:

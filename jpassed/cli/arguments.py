@@ -67,9 +67,11 @@ def comma_list(texts: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
-def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+def pairs(
+    texts: Iterable[str], option: str, form: str = "QUANTITY=COLUMN, e.g. z=z_spec"
+) -> dict[str, str]:
     """
-    ``quantity=column`` or ``quantity=column,error_column`` as a dictionary.
+    ``quantity=column`` or ``quantity=column,error_column``, or of another `form`, as a dictionary.
 
     Raises
     ------
@@ -85,9 +87,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     for text in texts:
         left, equals, right = (part.strip() for part in text.partition("="))
         if not (equals and left and right):
-            raise click.BadParameter(
-                f"expected QUANTITY=COLUMN, e.g. z=z_spec, got {text!r}", param_hint=option
-            )
+            raise click.BadParameter(f"expected {form}, got {text!r}", param_hint=option)
         if left in found:
             raise click.BadParameter(f"{left!r} is given twice", param_hint=option)
         found[left] = right

@@ -88,7 +88,8 @@ def command(
     """
     if target is None and service is None:
         raise click.UsageError("Say what to match with: TABLE (such as galex), or --service.")
-    limits = {band: _magnitude(text) for band, text in pairs(limit, "--limit").items()}
+    stated = pairs(limit, "--limit", "BAND=MAG, e.g. nuv=20.8")
+    limits = {band: _magnitude(text) for band, text in stated.items()}
     check_target(output, overwrite)
 
     from jpassed.io.catalogs import read_catalog, write_catalog
@@ -137,4 +138,4 @@ def _coverage(texts: tuple[str, ...]) -> str | dict[str, str] | None:
         return None
     if len(texts) == 1 and "=" not in texts[0]:
         return texts[0]
-    return pairs(texts, "--coverage")
+    return pairs(texts, "--coverage", "BAND=FILE, e.g. fuv=FUV.fits")

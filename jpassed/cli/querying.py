@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -106,7 +107,7 @@ def question(service: str, adql: str | None, given: dict[str, Any]) -> Any:
 
     found: dict[str, Any] = dict(given)
     keys = comma_list(found.pop("page_by"))
-    files = pairs(found.pop("upload", ()), "--upload")
+    files = pairs(found.pop("upload", ()), "--upload", "NAME=FILE, e.g. mine=small.ecsv")
     return plan_query(
         service,
         None if adql is None else read_adql(adql),
@@ -206,11 +207,26 @@ def ready_made_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _cone(
+    ctx: click.Context, _: click.Parameter, given: tuple[str, str, str] | None
+) -> tuple[str, str, str] | None:
+    """Refuse another option that was taken for one of the three."""
+    stray = [text for text in given or () if re.match("--?[A-Za-z]", text)]
+    if stray:
+        raise click.BadParameter(
+            f"expected RA DEC RADIUS, e.g. 214.25 52.5 0.1; {stray[0]} stands for one of them",
+            ctx=ctx,
+            param_hint="--cone",
+        )
+    return given
+
+
 _PARTS: tuple[Decorator, ...] = (
     click.option(
         "--cone",
         metavar="RA DEC RADIUS",
         nargs=3,
+        callback=_cone,
         help="Of the survey: within RADIUS, in degrees or as 14h17m +52d30m 10arcmin.",
     ),
     click.option("--tile", metavar="ID", multiple=True, help="Of the survey: a tile; may repeat."),
@@ -233,10 +249,11 @@ def list_known(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     from jpassed.vo.ready_made import list_queries
     from jpassed.vo.services import list_services
 
+    services, queries = list_services(), list_queries()
     click.echo("Services:")
-    for name, service in list_services().items():
+    for name, service in services.items():
         click.echo(f"  {name:<16} {service.description or service.url}")
     click.echo("Ready-made queries (--survey):")
-    for name, query in list_queries().items():
+    for name, query in queries.items():
         click.echo(f"  {name:<16} {query.description}")
     ctx.exit()

@@ -158,7 +158,7 @@ class JobRuns:
             self._end(jobs, job, order)
             raise
         if interrupted:
-            logger.warning("interrupted: deleting the job %s", job.url)
+            logger.info("interrupted: deleting the job %s", job.url)
             order.say("interrupted: deleting the job")
         self._end(jobs, job, order)
         if interrupted:

@@ -25,6 +25,9 @@ __all__ = ["save_answer"]
 
 logger = logging.getLogger(__name__)
 
+QUERY_SHOWN = 200
+"""Characters of a query in an error."""
+
 Work = Callable[[Any, int], Any]
 """From a page and the number of rows before it to the table that is kept of it."""
 
@@ -120,9 +123,10 @@ def _at_once(
 
 
 def _nothing(question: Question) -> InputError:
+    asked = question.text or question.resume
+    shown = asked if len(asked) <= QUERY_SHOWN else f"{asked[:QUERY_SHOWN]} ..."
     return InputError(
-        f"{question.client.service.name}: no row fits the query, nothing was written: "
-        f"{question.text or question.resume}"
+        f"{question.client.service.name}: no row fits the query, nothing was written: {shown}"
     )
 
 

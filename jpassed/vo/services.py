@@ -150,7 +150,10 @@ def _entry(name: str, block: Any, where: str) -> Service:
         raise InputError(f"{where}, sync_rows: expected a positive whole number, got {rows!r}")
     if not isinstance(found.get("login", False), bool):
         raise InputError(f"{where}, login: expected true or false, got {found['login']!r}")
-    load_dialect(found.get("dialect", "adql"))
+    try:
+        load_dialect(found.get("dialect", "adql"))
+    except UnknownNameError as exc:
+        raise InputError(f"{where}: {exc}") from None
     for key in set(found) - {"url", "sync_rows", "login"}:
         if not isinstance(found[key], str):
             raise InputError(f"{where}, {key}: expected text, got {found[key]!r}")
