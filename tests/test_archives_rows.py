@@ -115,6 +115,17 @@ def test_a_spectrum_in_the_light_of_its_fibre_gets_no_total_fluxes(tmp_path):
     assert list(table["label_logmstar_from"]) == ["test.objects", "", "test.objects"]
 
 
+def test_a_spectrum_of_noise_is_not_scaled(tmp_path):
+    paths = {
+        "0": write_spectrum(tmp_path / "a.fits", 1.0, sigma=0.1),
+        "1": write_spectrum(tmp_path / "b.fits", 1.0, sigma=12.0, seed=1),
+    }
+    table, left_out = rows_of(objects_of(2), paths)
+    np.testing.assert_array_equal(table["aperture_scale"].mask, [False, True])
+    assert left_out["scaling to total flux: sdss_r of the spectrum is noise"] == 1
+    assert table["label_logmstar"].mask[1]
+
+
 def test_noise_is_the_surveys_on_top_of_the_spectrums(tmp_path):
     count = 400
     paths = {

@@ -33,6 +33,10 @@ __all__ = ["Assembler", "MatchStep", "Part"]
 
 logger = logging.getLogger(__name__)
 
+LEAST_SIGNAL = 5.0
+"""Signal-to-noise ratio of a spectrum's own bandflux from which on it is scaled to the total flux:
+the error of the factor, which is common to all bands, is in no error that is quoted."""
+
 MatchStep = Callable[["Table"], "Mapping[str, tuple[Array, Array, NDArray[np.bool_]]]"]
 """From a table with ``ra`` and ``dec`` (degrees; NaN where not known) and ``ebv`` to bands: total
 flux and error in microjansky, corrected for the Milky Way, and what was observed."""
@@ -176,11 +180,14 @@ class Assembler:
                     min_coverage=self.plan.min_coverage,
                     max_gap=self.plan.max_gap,
                 )
-            flux = self._reference[band].measure([record]).flux[0, 0]
-            if flux > 0:
-                scale[k] = total[k] / flux
-            else:
+            found = self._reference[band].measure([record])
+            flux, error = found.flux[0, 0], found.error[0, 0]
+            if not flux > 0:
                 left_out[f"scaling to total flux: no flux in {band} of the spectrum"] += 1
+            elif flux < LEAST_SIGNAL * error:
+                left_out[f"scaling to total flux: {band} of the spectrum is noise"] += 1
+            else:
+                scale[k] = total[k] / flux
         return scale
 
     def _bands(
