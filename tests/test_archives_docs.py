@@ -13,7 +13,7 @@ from tap_server import TapServer
 from test_docs import blocks
 from tiny_training import TINY
 
-from jpassed.archives import load_archive, read_training_set
+from jpassed.archives import load_archive, load_plan, read_training_set
 from jpassed.archives.description import LabelRule
 from jpassed.archives.description_file import KINDS
 from jpassed.cli import main
@@ -55,7 +55,10 @@ def test_every_command_runs(
         done = CliRunner().invoke(main, words[1:])
         assert done.exit_code == 0, f"{command}: {done.output}"
         said.append(done.output)
-    assert "my-archive.objects at loopback: 12 rows" in said[0]
+    assert "my-archive.objects at datalab: 12 rows\n" in said[0]
+    assert "my-archive.lines at datalab: 527 rows in all; those of 12 objects will be" in said[0]
+    covered = load_plan("covered.yaml").crossmatch
+    assert [(m["survey"], m["coverage"]) for m in covered] == [("galex", "fields.fits")]
     assert "24 objects, 23 with a spectrum" in said[1]
     assert "5  z: flagged in zwarning" in said[1]
     assert "run: trained" in said[2]

@@ -16,9 +16,9 @@ from fault_proxy import FaultProxy
 from tap_server import TapServer
 
 import jpassed
-from jpassed.archives import fetch, load_plan, read_training_set
+from jpassed.archives import fetch, load_plan, planned_queries, read_training_set
 from jpassed.cli import main
-from jpassed.exceptions import ServiceError
+from jpassed.exceptions import QueryError, ServiceError
 from jpassed.io.catalogs import read_catalog
 from jpassed.surveys import read_labels
 from jpassed.surveys.extinction import extinction_coefficient
@@ -79,6 +79,12 @@ def test_galex_is_joined_by_position(loopback, tmp_path):
         numbers(direct["galex_nuv_flux"])[seen] * 10 ** (0.4 * k * ebv),
         rtol=1e-5,
     )
+
+
+def test_a_shipped_description_that_does_not_hold_is_named(loopback):
+    with pytest.raises(QueryError, match=r": copy .*sdss-dr17\.yaml and name the copy") as e:
+        planned_queries({"archives": ["sdss-dr17"]})
+    assert Path(str(e.value).split(": copy ")[1].split(" and name")[0]).is_file()
 
 
 def test_shards_are_tables_like_any_other(loopback, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -235,6 +236,21 @@ def test_plans_that_are_not_there(tmp_path):
         load_plan(tmp_path / "none.yaml")
     with pytest.raises(FileError, match="cannot read the archive"):
         load_archive(tmp_path / "none.yaml")
+
+
+def test_a_plan_is_written_down_as_json():
+    archives = ["sdss-dr17", "desi-dr1"]
+    match = {"survey": "galex", "coverage": "tap:galex.fields"}
+    plan = load_plan({"archives": archives, "crossmatch": [match]}, limit=3)
+    said = json.loads(json.dumps(plan.as_dict(), allow_nan=False))
+    assert said["crossmatch"] == [{**match, "name": "galex"}]
+    first = said["archives"][0]
+    assert (first["name"], first["limit"]) == ("sdss-dr17", 3)
+    rule = {rule["quantity"]: rule for rule in first["objects"]["labels"]}["z"]
+    assert rule["flags"] == {"column": "zwarning", "usable": 16}
+    assert rule["valid"][1] == "inf"
+    with pytest.raises(InputError, match="'name' is missing, e.g. {name: galex}"):
+        load_plan({"archives": archives, "crossmatch": [{"radius": 3}]})
 
 
 def test_everything_that_counts_is_in_the_digest(tmp_path):

@@ -40,13 +40,23 @@ Clients = Callable[[str], Any]
 
 @dataclass(frozen=True)
 class PlannedQuery:
-    """A query of a plan, and how many rows the service counts for it."""
+    """A query of a plan, and how many rows the service counts for it.
+
+    Attributes
+    ----------
+    archive, table, service, query : str
+    rows : int
+    limit : int or None
+        At most so many objects are taken. Of the table of objects `rows` are as many; of other
+        tables `rows` are all, and only those of the objects that are taken will be fetched.
+    """
 
     archive: str
     table: str
     service: str
     query: str
     rows: int
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,9 @@ def planned_queries(
             if choice.limit is not None and table is archive.objects:
                 rows = min(rows, choice.limit)
             shown = without_login(service)
-            found.append(PlannedQuery(archive.name, table.name, shown, query.whole(), rows))
+            found.append(
+                PlannedQuery(archive.name, table.name, shown, query.whole(), rows, choice.limit)
+            )
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from jpassed.filters import find_band
 from jpassed.surveys.survey_file import as_number, as_texts, check_keys, read_yaml
 from jpassed.vocabulary import load_vocabulary
 
-__all__ = ["list_archives", "load_archive", "parse_archive", "parse_spectra"]
+__all__ = ["archive_file", "list_archives", "load_archive", "parse_archive", "parse_spectra"]
 
 FRAMES = ("rest", "observed")
 KINDS = ("url", "column", "datalink", "ssap", "sparcl")
@@ -32,6 +33,11 @@ def list_archives() -> tuple[str, ...]:
     """Names of the shipped archive descriptions."""
     folder = files("jpassed.archives") / "data" / "archives"
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")))
+
+
+def archive_file(name: str) -> Traversable:
+    """The file of a shipped description."""
+    return files("jpassed.archives") / "data" / "archives" / f"{name}.yaml"
 
 
 def load_archive(name: str | Path) -> Archive:
@@ -48,8 +54,7 @@ def load_archive(name: str | Path) -> Archive:
     """
     text = str(name)
     if text in list_archives():
-        shipped = files("jpassed.archives") / "data" / "archives" / f"{text}.yaml"
-        return parse_archive(read_yaml(shipped.read_text("utf-8"), text), text)
+        return parse_archive(read_yaml(archive_file(text).read_text("utf-8"), text), text)
     path = Path(text)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise UnknownNameError("archive", text, [*list_archives(), "or a YAML file"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ class FetchPlan:
         """Plain values, as in the file; archives with all that their files say but logins."""
         plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
         plain["archives"] = [
-            {"archive": repr(c.archive), "limit": c.limit} for c in plain.pop("choices")
+            {**_finite(asdict(c.archive)), "limit": c.limit} for c in plain.pop("choices")
         ]
         plain["noise_digest"] = None if self.noise is None else load_noise(self.noise).digest
         plain["vocabulary"] = load_vocabulary().digest
@@ -100,6 +101,15 @@ class FetchPlan:
     def digest(self) -> str:
         """SHA-256 of everything that the training set depends on."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def _finite(value: Any) -> Any:
+    """Infinite numbers, which JSON has not, as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def _files_of_coverage(matches: tuple[Mapping[str, Any], ...]) -> dict[str, str]:
@@ -239,8 +249,10 @@ def _choice(entry: Any, where: str, folder: Path, limit: int | None) -> Choice:
 def _match(entry: Any, where: str) -> Mapping[str, Any]:
     block = {"name": entry} if isinstance(entry, str) else entry
     found = check_keys(block, ("name", "survey", "service", "radius", "coverage"), where)
+    if not found.get("name") and isinstance(found.get("survey"), str):
+        found = {**found, "name": found["survey"]}  # of one name, as GALEX is
     if not isinstance(found.get("name"), str):
-        raise InputError(f"{where}: 'name' is missing, e.g. galex")
+        raise InputError(f"{where}: 'name' is missing, e.g. {{name: galex}}")
     return {"survey": found["name"], **found}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jpassed.archives.description import Archive, SourceTable, without_login
+from jpassed.archives.description_file import archive_file, list_archives
 from jpassed.exceptions import FileError, QueryError, ServiceError
 from jpassed.io.atomic import atomic_output
 
@@ -217,6 +218,8 @@ def count_rows(client: Any, archive: Archive, table: SourceTable) -> int:
 
 def _refused(exc: QueryError, archive: Archive, table: SourceTable) -> QueryError:
     advice = "" if table is archive.objects else f", or leave it out: without: [{table.name}]"
+    if archive.name in list_archives():
+        advice = f": copy {archive_file(archive.name)} and name the copy in the plan{advice}"
     return QueryError(
         f"{archive.name}, table {table.name!r}: {exc}. Correct the archive's description{advice}"
     )

@@ -65,7 +65,9 @@ def command(
 
     if dry_run:
         for query in planned_queries(config, limit=limit):
-            click.echo(f"{query.archive}.{query.table} at {query.service}: {query.rows} rows")
+            of_objects = query.limit is None or query.table == "objects"
+            more = "" if of_objects else f" in all; those of {query.limit} objects will be fetched"
+            click.echo(f"{query.archive}.{query.table} at {query.service}: {query.rows} rows{more}")
             click.echo(f"    {query.query}")
         return
     with progress_bar("objects") as progress:
