@@ -30,6 +30,15 @@ def table_of(value: str, error: str, low=20.0, high=23.0, sigma=0.05, n=N, bands
     return table
 
 
+@pytest.fixture
+def write(tmp_path):
+    def to_file(text):
+        (tmp_path / "map.yaml").write_text(text)
+        return tmp_path / "map.yaml"
+
+    return to_file
+
+
 def said_by_annotate(table, caplog, **options) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="jpassed"):
@@ -147,7 +156,7 @@ def matched(value="flx_{}", error="flx_{}_err") -> Table:
 @pytest.mark.parametrize(
     ("value", "error"), [("X{}", "e_X{}"), ("mymag{}", "mymagerr{}"), ("f_{}_tot", "f_{}_tot_err")]
 )
-def test_bands_that_are_not_read_are_said(value, error, caplog):
+def test_bands_that_are_not_read_are_said(value, error, caplog, write):
     table = matched(value, error)
     table["z_spec"], table["z_spec_err"] = 0.1, 0.01
     table["mass"], table["mass_err"] = 10.0, 0.1
@@ -158,6 +167,10 @@ def test_bands_that_are_not_read_are_said(value, error, caplog):
     assert [item.column for item in found.near] == [value.format(band) for band in BANDS]
     assert found.near[0].hint == f"did you mean gSDSS? Its errors may be {error.format('gSDSS')!r}"
     assert "Nearly a band:\n" in str(found)
+    text = found.as_map()
+    assert read_photometry(table, write(text)).bands == ("galex_nuv",)
+    given = text.replace("#  ", "  ").replace("???", "mag(AB)")
+    assert read_photometry(table, write(given)).bands == ("galex_nuv", *BANDS)
     lines = said_by_annotate(table, caplog)
     names = ", ".join(repr(value.format(band)) for band in BANDS)
     assert lines[0].startswith(f"3 columns look like bands and are not used: {names} (jpassed ")

@@ -12,7 +12,7 @@ from jpassed.surveys.label_names import LabelSuggestion, suggest_labels
 from jpassed.surveys.map_text import UNSURE, aux_columns, map_of
 from jpassed.surveys.matching import Match, MatchResult, TableReader
 from jpassed.surveys.near_misses import NearMiss, near_misses
-from jpassed.surveys.suggestion import suggest_map
+from jpassed.surveys.suggestion import suggest_lines, suggest_map
 from jpassed.surveys.survey import AUTO, OWN_PREFIXES, Survey, detect_survey, load_survey
 
 if TYPE_CHECKING:
@@ -201,6 +201,9 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
     near = near_misses(reader, found, used | {item.column for item in labels})
     notes = extinction_notes(found.matches, reader)
     left = _left_out(found, reader, used | {item.column for item in labels})
+    further = suggest_lines(
+        [item.column for item in near], [match.band for match in found.matches], reader
+    )
     return Identification(
         n_rows=len(table),
         columns=tuple(reader.names),
@@ -214,7 +217,7 @@ def identify(table: Any, survey: str | Path | Survey = AUTO) -> Identification:
         messages=found.messages,
         notes=notes,
         problem=problem,
-        _map=map_of(found.matches, reader, context, unsure)
+        _map=map_of(found.matches, reader, context, unsure, further)
         if bands
         else suggest_map(reader) + "\n",
     )

@@ -24,6 +24,7 @@ def map_of(
     reader: TableReader,
     context: Mapping[str, str] | None = None,
     unsure: Collection[str] = (),
+    further: Sequence[str] = (),
 ) -> str:
     """A map by which these columns are read as the surveys that they were recognised by do.
 
@@ -35,6 +36,8 @@ def map_of(
         Labels that are to be context: quantity to column.
     unsure : collection of str
         Columns whose unit is not known: it is left to the user.
+    further : sequence of str
+        Lines of bands that are not read; they are comments.
 
     Returns
     -------
@@ -55,13 +58,14 @@ def map_of(
     top: dict[str, Any] = {"context": dict(context)} if context else {}
     if prefixes:
         top["prefixes"] = list(dict.fromkeys(prefixes))
-    for key in SHARED:
+    # What is shared would hold for a further band too, once its comment is taken off.
+    for key in () if further else SHARED:
         first = entries[0].get(key)
         if first is not None and all(entry.get(key) == first for entry in entries):
             top[key] = first
             for entry in entries:
                 del entry[key]
-    text = _text(top, bands, list(arrays.values()))
+    text = _text(top, bands, list(arrays.values()), further)
     rest = uncorrected(matches, reader)
     if rest:
         names = [match.band for match in rest]
@@ -70,12 +74,19 @@ def map_of(
 
 
 def _text(
-    top: Mapping[str, Any], bands: Mapping[str, Any], arrays: Sequence[Mapping[str, Any]]
+    top: Mapping[str, Any],
+    bands: Mapping[str, Any],
+    arrays: Sequence[Mapping[str, Any]],
+    further: Sequence[str],
 ) -> str:
     lines = [f"{key}: {_flow(value)}" for key, value in top.items()]
     if bands:
         lines.append("bands:")
         lines += [f"  {_flow(band)}: {_flow(entry)}" for band, entry in bands.items()]
+    if further:
+        lines.append("# These columns look like bands; take off the '#' of a line to use it:")
+        lines += [] if bands else ["# bands:"]
+        lines += [f"#{line}" for line in further]
     if arrays:
         lines.append("photometry:")
         for array in arrays:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from jpassed.exceptions import UnrecognisedTableError
 from jpassed.surveys.assumptions import says_magnitude
@@ -11,7 +11,7 @@ from jpassed.surveys.extinction import ebv_columns
 from jpassed.surveys.map_text import UNSURE, extinction_hint
 from jpassed.surveys.matching import TableReader
 
-__all__ = ["POSITIONS", "error_guess", "guess_band", "suggest_map", "unrecognised"]
+__all__ = ["POSITIONS", "error_guess", "guess_band", "suggest_lines", "suggest_map", "unrecognised"]
 
 COLUMNS_SHOWN = 60
 BANDS_SHOWN = 12
@@ -146,17 +146,7 @@ def suggest_map(reader: TableReader) -> str:
             continue
         band = guess_band(name, taken) or _placeholder(taken)
         taken.add(band)
-        unit = reader.unit(name)
-        magnitude = says_magnitude(name) or "mag" in str(unit or "").lower()
-        tail = "" if magnitude or unit is not None else f', unit: "{UNSURE}"'
-        kind = "mag" if magnitude else "flux"
-        if magnitude and band.startswith(_VEGA):
-            vega = "  # AB; Vega magnitudes need 'ab_offset'"
-        else:
-            vega = ""
-        lines.append(
-            f"  {band}: {{{kind}: {_quoted(name)}, {pair[1]}: {_quoted(pair[0])}{tail}}}{vega}"
-        )
+        lines.append(_band_line(band, name, pair, reader))
     if not lines:
         lines = _array_rule(reader, lower)
         if lines:
@@ -167,6 +157,40 @@ def suggest_map(reader: TableReader) -> str:
     text = "bands:\n" + "\n".join(lines)
     dust = ebv_columns(reader)
     return f"{text}\n{extinction_hint(dust[0], (), reader).rstrip()}" if dust else text
+
+
+def suggest_lines(
+    names: Sequence[str], bands: Collection[str], reader: TableReader
+) -> tuple[str, ...]:
+    """Lines for ``bands`` of a map by which further columns would be read.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The columns; those without errors are passed over.
+    bands : collection of str
+        Bands that the map has already.
+    reader : TableReader
+    """
+    taken = set(bands)
+    lines = []
+    for name in names:
+        pair = error_guess(name, reader.names)
+        if pair is not None:
+            band = guess_band(name, taken) or _placeholder(taken)
+            taken.add(band)
+            lines.append(_band_line(band, name, pair, reader))
+    return tuple(lines)
+
+
+def _band_line(band: str, name: str, pair: tuple[str, str], reader: TableReader) -> str:
+    unit = reader.unit(name)
+    magnitude = says_magnitude(name) or "mag" in str(unit or "").lower()
+    tail = "" if magnitude or unit is not None else f', unit: "{UNSURE}"'
+    kind = "mag" if magnitude else "flux"
+    vega = magnitude and band.startswith(_VEGA)
+    remark = "  # AB; Vega magnitudes need 'ab_offset'" if vega else ""
+    return f"  {band}: {{{kind}: {_quoted(name)}, {pair[1]}: {_quoted(pair[0])}{tail}}}{remark}"
 
 
 def _array_rule(reader: TableReader, lower: dict[str, str]) -> list[str]:
