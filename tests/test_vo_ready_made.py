@@ -11,6 +11,7 @@ from astropy.coordinates import SkyCoord
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import jpassed
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.vo.adql import beyond
 from jpassed.vo.conditions import check_condition, read_cone, read_tiles
@@ -35,6 +36,19 @@ def test_the_surveys_have_their_queries():
         *("minijpas", "minijpas-mag", "jplus", "jpas", "galex"),
         *("desi-redshifts", "sdss-redshifts"),
     }
+
+
+@pytest.mark.parametrize("more", [{}, {"maxrec": 3}])
+def test_a_query_has_ucds_of_its_own(tap, more):
+    found = jpassed.query(tap.url, survey="minijpas", where="o.number < 9", cache=False, **more)
+    assert found["z_spec"].info.meta["ucd"] == "src.redshift"  # not that of MIN(...)
+    assert load_query("minijpas").select("adql", where="o.number < 9", columns=["ebv"]).ucds == {}
+
+
+def test_ucds_are_of_columns(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY + "ucds: {q: src.redshift}")
+    with pytest.raises(InputError, match="ucds: .*'q'"):
+        load_query(tmp_path / "tiny.yaml")
 
 
 @pytest.mark.parametrize("name", list_queries())

@@ -76,13 +76,14 @@ class Question:
             return self.client.resume(self.resume, maxrec=self.maxrec, progress=progress)
         if self.keys:
             return self._stacked(progress)
-        return self.client.run(
+        answer = self.client.run(
             self.adql,
             uploads=self.uploads or None,
             mode=self.mode,
             maxrec=self.maxrec,
             progress=progress,
         )
+        return self._described(answer)
 
     def pages(self, after: tuple[Any, ...] | None = None, before: int = 0) -> Iterator[QTable]:
         """The answer in pages, from behind the keys `after` on; only where there are `keys`.
@@ -91,7 +92,7 @@ class Question:
         """
         if self.maxrec is not None and self.maxrec <= before:
             return iter(())
-        return self.client.pages(
+        found = self.client.pages(
             self.adql,
             keys=self.keys,
             rows=self.rows,
@@ -99,6 +100,18 @@ class Question:
             uploads=self.uploads or None,
             maxrec=None if self.maxrec is None else self.maxrec - before,
         )
+        return map(self._described, found)
+
+    def _described(self, answer: QTable) -> QTable:
+        """The answer with the UCDs that a ready-made query knows better than the service."""
+        if isinstance(self.adql, str):
+            return answer
+        ucds = {name.lower(): ucd for name, ucd in self.adql.ucds.items()}
+        for name in answer.colnames:
+            if name.lower() in ucds:
+                info = answer[name].info
+                info.meta = {**(info.meta or {}), "ucd": ucds[name.lower()]}
+        return answer
 
     def count(self) -> int:
         """Number of rows, counted by the service."""

@@ -21,6 +21,7 @@ __all__ = ["ReadyMade", "SurveyQuery", "list_queries", "load_query"]
 _KEYS = (
     "name", "description", "reference", "service", "filters", "from", "joins", "where", "main",
     "keys", "tile", "position", "columns", "bands", "elements",
+    "ucds",
 )  # fmt: skip
 _REQUIRED = ("name", "from", "main", "keys", "position", "columns")
 _PLAIN = re.compile(r"(?:[A-Za-z_]\w*\.)?(?:[A-Za-z_]\w*|\"[^\"]+\")")
@@ -57,6 +58,9 @@ class ReadyMade:
         Expression of the tile's number, empty if there are no tiles.
     where : str
         Condition that always holds.
+    ucds : dict
+        Output column to UCD, where that of the expression is none or another: a service gives
+        ``MIN(z)`` the UCD ``stat.min;src.redshift``.
     """
 
     name: str
@@ -73,6 +77,7 @@ class ReadyMade:
     filters: str = ""
     tile: str = ""
     where: str = ""
+    ucds: Mapping[str, str] = field(default_factory=dict)
 
     def select(
         self,
@@ -120,7 +125,11 @@ class ReadyMade:
         chosen = self._columns(how, columns)
         keys = {key: chosen[key] for key in self.keys}
         return SurveyQuery(
-            chosen, self._joined([*chosen.values(), *conditions]), tuple(conditions), keys
+            chosen,
+            self._joined([*chosen.values(), *conditions]),
+            tuple(conditions),
+            keys,
+            {name: ucd for name, ucd in self.ucds.items() if name in chosen},
         )
 
     def _joined(self, parts: Sequence[str]) -> str:
@@ -191,12 +200,15 @@ class SurveyQuery:
         Joined by AND.
     keys : dict
         Output columns that identify a row, with their expressions.
+    ucds : dict
+        Output column to the UCD that it has, whatever the service says.
     """
 
     columns: Mapping[str, str]
     source: str
     conditions: tuple[str, ...]
     keys: Mapping[str, str]
+    ucds: Mapping[str, str] = field(default_factory=dict)
 
     def whole(self) -> str:
         """All of it."""
@@ -305,6 +317,7 @@ def _parse(content: str, where: str) -> ReadyMade:
         columns=columns,
         joins=_texts(found.get("joins", {}), f"{where}, joins"),
         elements=elements,
+        ucds=_ucds(found.get("ucds", {}), columns, where),
         **{key: str(found[key]) for key in simple if key in found},
     )
 
@@ -313,3 +326,11 @@ def _texts(block: Any, where: str) -> dict[str, str]:
     if not isinstance(block, dict) or not all(isinstance(v, str) for v in block.values()):
         raise InputError(f"{where}: expected 'name: expression' lines, got {block!r}")
     return {str(name): value for name, value in block.items()}
+
+
+def _ucds(block: Any, columns: Mapping[str, str], where: str) -> dict[str, str]:
+    found = _texts(block, f"{where}, ucds")
+    for name in found:
+        if name not in columns:
+            raise InputError(f"{where}, ucds: {UnknownNameError('column', name, columns)}")
+    return found
