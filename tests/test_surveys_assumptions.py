@@ -14,7 +14,7 @@ import jpassed
 from jpassed.cli import main
 from jpassed.exceptions import InputError
 from jpassed.surveys import column_notes, detect_survey, identify, load_survey, read_photometry
-from jpassed.surveys.assumptions import says_magnitude
+from jpassed.surveys.columns import says_magnitude
 
 AB = 3631e6  # microjansky
 BANDS = ("gSDSS", "rSDSS", "iSDSS")
@@ -78,6 +78,20 @@ def test_names_that_say_magnitude():
     no = ("rSDSS", "flux_mag", "image", "m_star", "M_halo", "m_200", "em_r", "fluxmag_r")
     assert [says_magnitude(name) for name in yes] == [True] * len(yes)
     assert [says_magnitude(name) for name in no] == [False] * len(no)
+
+
+@pytest.mark.parametrize(("value", "error"), [("magAB_{}", "e_magAB_{}"), ("mag.{}", "mag.{}_err")])
+def test_names_of_magnitudes_that_are_refused_get_a_map_of_magnitudes(value, error, write):
+    table = table_of(value, error)
+    with pytest.raises(InputError, match=f"{{mag: {value.format('gSDSS')}, error: "):
+        read_photometry(table)
+    text = identify(table).as_map()
+    assert "flux" not in text
+    np.testing.assert_allclose(
+        read_photometry(table, write(text)).flux[:, 0],
+        AB * 10 ** (-0.4 * table[value.format("gSDSS")]),
+        rtol=1e-12,
+    )
 
 
 def test_values_that_look_like_magnitudes_are_not_taken_as_microjansky(tmp_path):

@@ -287,7 +287,7 @@ def test_flux_without_a_unit_is_refused_with_the_map_to_write(name, tmp_path):
     with pytest.raises(InputError, match="states no unit") as caught:
         read_photometry(table)
     path = tmp_path / "map.yaml"
-    text = str(caught.value).split("for the '???':\n")[1]
+    text = str(caught.value).split("for any '???':\n")[1]
     path.write_text(text)
     with pytest.raises(InputError, match=r"J0660, unit: '\?\?\?' stands for a unit that is not"):
         band(table, survey=path)

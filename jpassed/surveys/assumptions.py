@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jpassed.exceptions import InputError
+from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.extinction import ebv_columns, uncorrected
 from jpassed.surveys.map_text import extinction_column
 from jpassed.surveys.matching import Match, TableReader
@@ -20,7 +20,6 @@ __all__ = [
     "assumed_units",
     "check_magnitudes",
     "extinction_notes",
-    "says_magnitude",
 ]
 
 # Between them lie the AB magnitudes of nearly everything in a galaxy survey. Fluxes of a sample in
@@ -31,22 +30,6 @@ ENOUGH_ROWS = 5
 NEARLY_ALL = 0.95
 
 SHOWN = 6
-
-_MAGNITUDE_NAME = re.compile(
-    r"mag(?!n|e(?!rr))|(?:^|\.)m_(?!star|stellar|halo|dust|bh|gas|dyn|vir|h\d?i?(?:_|$)|\d{3}(?:_|$))"
-)
-
-
-def says_magnitude(name: str) -> bool:
-    """Whether the name of a column says that it holds magnitudes.
-
-    Examples
-    --------
-    >>> from jpassed.surveys.assumptions import says_magnitude
-    >>> [says_magnitude(name) for name in ("m_rSDSS", "gSDSSmag", "rSDSS", "flux_m_r")]
-    [True, True, False, False]
-    """
-    return "flux" not in name.lower() and bool(_MAGNITUDE_NAME.search(name.lower()))
 
 
 def look_like_magnitudes(values: NDArray[np.float64], errors: NDArray[np.float64]) -> bool:

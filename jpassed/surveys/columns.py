@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,11 @@ from jpassed.exceptions import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColumnIndex", "column_unit", "numbers_and_mask"]
+__all__ = ["ColumnIndex", "column_unit", "numbers_and_mask", "says_magnitude"]
 
+_MAGNITUDE_NAME = re.compile(
+    r"mag(?!n|e(?!rr))|(?:^|\.)m_(?!star|stellar|halo|dust|bh|gas|dyn|vir|h\d?i?(?:_|$)|\d{3}(?:_|$))"
+)
 _NULL_WORDS = {"", "null", "none", "na", "n/a", "--", "masked"}
 
 
@@ -90,6 +94,18 @@ def column_unit(column: Any) -> Any:
         rest = unit / u.A ** powers[u.A]
         return rest * u.AA ** powers[u.A]
     return unit
+
+
+def says_magnitude(name: str) -> bool:
+    """Whether the name of a column says that it holds magnitudes.
+
+    Examples
+    --------
+    >>> from jpassed.surveys.columns import says_magnitude
+    >>> [says_magnitude(name) for name in ("m_rSDSS", "gSDSSmag", "rSDSS", "flux_m_r")]
+    [True, True, False, False]
+    """
+    return "flux" not in name.lower() and bool(_MAGNITUDE_NAME.search(name.lower()))
 
 
 def numbers_and_mask(column: Any, name: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from jpassed.exceptions import InputError
 from jpassed.filters import known_bands
+from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.extinction import extinction_magnitudes
 from jpassed.surveys.matching import Match, TableReader, fill_pattern
 from jpassed.surveys.remarks import Remark
@@ -156,12 +157,15 @@ def flux_unit(match: Match, reader: TableReader) -> Any:
         if rule.unit is None or not isinstance(own, u.UnrecognizedUnit):
             raise InputError(f"column {match.value!r}: {_complaint(own)}")
     if rule.unit is None:
+        errors = f"{match.error_kind}: {match.error}"
+        line = f'{{flux: {match.value}, {errors}, unit: "???"}}'
+        if says_magnitude(match.value):
+            line = f"{{mag: {match.value}, {errors}}}"
         raise InputError(
             f"column {match.value!r} (band {match.band}) states no unit; give the column one "
             "(uJy, nanomaggy, mag(AB), erg / (s cm2 Hz), erg / (s cm2 Angstrom)), or name it in "
-            "a map (--map FILE; identify --as-map writes one), with its unit for the '???':\n"
-            f"bands:\n  {match.band}: {{flux: {match.value}, "
-            f'{match.error_kind}: {match.error}, unit: "???"}}'
+            "a map (--map FILE; identify --as-map writes one), with its unit for any '???':\n"
+            f"bands:\n  {match.band}: {line}"
         )
     return parse_unit(rule.unit)
 

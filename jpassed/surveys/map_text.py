@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from jpassed.exceptions import InputError
+from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.conversion import flux_unit
 from jpassed.surveys.extinction import ebv_columns, uncorrected
 from jpassed.surveys.matching import Match, TableReader, fill_pattern
@@ -109,7 +110,7 @@ def _flow(value: Any) -> str:
 def _line(match: Match, reader: TableReader, unsure: bool) -> dict[str, Any]:
     """What a line of ``bands`` says."""
     rule = match.rule
-    magnitude, unit = (False, UNSURE) if unsure else _unit(match, reader)
+    magnitude, unit = _guessed(match) if unsure else _unit(match, reader)
     entry: dict[str, Any] = {
         "mag" if magnitude else "flux": match.value,
         match.error_kind: match.error,
@@ -159,7 +160,7 @@ def _unit(match: Match, reader: TableReader) -> tuple[bool, str]:
     try:
         found = flux_unit(match, reader)
     except InputError:
-        return False, match.rule.unit or UNSURE
+        return (False, match.rule.unit) if match.rule.unit else _guessed(match)
     if isinstance(found, str) and found == "abmag":
         return True, "" if match.element is None else "mag(AB)"
     own = reader.unit(match.value)
@@ -167,6 +168,10 @@ def _unit(match: Match, reader: TableReader) -> tuple[bool, str]:
         return False, match.rule.unit or ""
     text = str(own)
     return False, text if _readable(text) else match.rule.unit or ""
+
+
+def _guessed(match: Match) -> tuple[bool, str]:
+    return (True, "") if says_magnitude(match.value) else (False, UNSURE)
 
 
 def _readable(unit: str) -> bool:

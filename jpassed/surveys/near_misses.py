@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from jpassed.exceptions import InputError
-from jpassed.surveys.assumptions import says_magnitude
+from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.conversion import is_bandflux
 from jpassed.surveys.matching import MatchResult, TableReader, match_rules
 from jpassed.surveys.suggestion import POSITIONS, error_guess, guess_band

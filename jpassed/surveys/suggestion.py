@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from jpassed.exceptions import UnrecognisedTableError
-from jpassed.surveys.assumptions import says_magnitude
+from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.extinction import ebv_columns
 from jpassed.surveys.map_text import UNSURE, extinction_hint
 from jpassed.surveys.matching import TableReader
