@@ -281,6 +281,8 @@ def test_licence_and_paper_are_said(out):
     assert ("rights", "CC-BY-4.0") in found
     assert ("rights.rightsURI", "https://creativecommons.org/licenses/by/4.0/") in found
     assert ("source", "2021A&A...653A..31B") in found
+    readme = (out / "README.md").read_text()
+    assert "\nPaper: 2021A&A...653A..31B\n\nLicence: CC-BY-4.0\n" in readme
     assert [text for name, text in found if name == "coverage.waveband"] == ["Optical", "UV"]
     assert dict(found)["description"] == (
         "T. 3 objects; the columns jp_* are predictions of jpassed 0.2 on 2026-01-02 with its "

@@ -60,6 +60,8 @@ def instructions(resource: Resource, rows: int, checksum: str) -> str:
     if quoted:
         listed = ", ".join(f'`"{name}"`' for name in quoted)
         note = f"\nQueries write these names in double quotes: {listed}.\n"
+    for what, value in (("Paper", resource.source), ("Licence", resource.rights.text)):
+        note += f"\n{what}: {value}\n" if value else ""
     if resource.renamed:
         listed = "\n".join(f"- `{old}` is `{new}`" for old, new in resource.renamed.items())
         note += f"\nColumns whose names DaCHS cannot serve were renamed:\n\n{listed}\n"

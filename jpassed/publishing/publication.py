@@ -205,7 +205,8 @@ def _resource(
         logger.info("the table's meta does not say who made its predictions")
     if creator is None:
         logger.warning("no creator is named (creator=, --creator): put one into q.rd")
-    said = title or str(meta.get("title") or f"{schema}: a catalogue with predictions of jpassed")
+    plainly = f"{schema}: a catalogue{' with predictions of jpassed' if made else ''}"
+    said = title or str(meta.get("title") or plainly)
     about = description or str(meta.get("description") or _about(said, len(plain), meta))
     resource = Resource(
         schema=schema,
