@@ -17,11 +17,13 @@ from jpassed.weights import find_model, list_models
 
 def commands() -> str:
     """The help of each command, as the shell shows it."""
-    top = click.Context(main, info_name="jpassed", max_content_width=88)
+    # The same on every terminal.
+    keys = main.context_settings["help_option_names"]
+    top = click.Context(main, info_name="jpassed", terminal_width=78, help_option_names=keys)
     parts = []
     for name in main.list_commands(top):
         command = main.get_command(top, name)
-        context = click.Context(command, info_name=name, parent=top, max_content_width=88)
+        context = click.Context(command, info_name=name, parent=top)
         parts.append(f"## jpassed {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 

@@ -97,7 +97,9 @@ def test_python_shown_runs(page, name, tmp_path, monkeypatch):
     assert list(said["table"]["mass"]) == list(table["mass"])
 
 
-@pytest.mark.parametrize("page", ["derived", "flags", "noise_presets", "quantities", "surveys"])
+@pytest.mark.parametrize(
+    "page", ["commands", "derived", "flags", "noise_presets", "quantities", "surveys"]
+)
 def test_generated_pages_in_the_clone_are_current(project_root, monkeypatch, page):
     monkeypatch.syspath_prepend(str(project_root / "docs"))
     import generate

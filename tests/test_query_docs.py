@@ -71,6 +71,7 @@ def test_every_command_of_the_page(page, home, tap, monkeypatch):
     assert rows["later.fits"] == 7
     assert rows["first.fits"] == 50
     assert rows["all.fits"] == 2000
+    assert rows["part.fits"] == 700
     assert rows["tile.fits"] == rows["small.ecsv"] == rows["joined.fits"] == 500
     assert rows["bands.csv"] == rows["same.csv"] == 60
     assert "jp_z_pdf" in read_catalog(home / "pdf.fits").colnames

@@ -15,6 +15,7 @@ from jpassed.cli.querying import (
     paging_options,
     question,
     ready_made_options,
+    show_tables,
     upload_option,
 )
 from jpassed.cli.reporting import reporting_options
@@ -29,7 +30,7 @@ from jpassed.cli.reporting import reporting_options
 )
 @click.argument("service", metavar="SERVICE")
 @click.argument("adql", metavar="[ADQL]", required=False)
-@output_option(required=True, said="The ending chooses the format.")
+@output_option(required=False, said="Needed but for --tables. The ending chooses the format.")
 @click.option(
     "--survey",
     metavar="NAME|FILE",
@@ -52,13 +53,20 @@ from jpassed.cli.reporting import reporting_options
     callback=list_known,
     help="Show the services and ready-made queries known by name.",
 )
+@click.option(
+    "--tables",
+    metavar="[NAME]",
+    is_flag=False,
+    flag_value="",
+    help="Show the tables of SERVICE, those with NAME in theirs, or the columns of the one NAME.",
+)
 @reporting_options
 @click.pass_context
 def command(
     ctx: click.Context,
     service: str,
     adql: str | None,
-    output: Path,
+    output: Path | None,
     overwrite: bool,
     survey: str | None,
     annotated: bool,
@@ -66,6 +74,7 @@ def command(
     cone: tuple[str, str, str] | None,
     tile: tuple[str, ...],
     columns: tuple[str, ...],
+    tables: str | None,
     predictions: dict[str, Any],
     **given: Any,
 ) -> None:
@@ -76,6 +85,14 @@ def command(
     for stdin. Instead of ADQL, --survey with --cone, --tile or --where asks for a part of a survey.
     An answer in pages goes through a folder beside OUT: the same command goes on after a crash.
     """
+    if tables is not None:
+        if adql is not None or output is not None:
+            raise click.UsageError("--tables only shows: leave ADQL and -o out.")
+        show_tables(service, tables, given)
+        return
+    if output is None:
+        (option,) = (item for item in ctx.command.params if item.name == "output")
+        raise click.MissingParameter(ctx=ctx, param=option)
     if not annotated and (stray := given_options(ctx)):
         raise click.UsageError(f"{', '.join(stray)}: only with --annotate.")
     if adql is not None and survey is not None and not annotated:

@@ -146,7 +146,9 @@ def ask_and_save(
     JpassedError
         See `jpassed.query` and `jpassed.annotate`.
     """
+    from jpassed.exceptions import QueryError
     from jpassed.vo.saving import save_answer
+    from jpassed.vo.table_lists import meant_table
 
     work, task = None, None
     quietly: AbstractContextManager[None] = nullcontext()
@@ -156,7 +158,15 @@ def ask_and_save(
         work = PageAnnotator(**predictions)
         task, quietly = work.task, few_messages()
     with status() as say, quietly:
-        rows = save_answer(asked, output, work=work, task=task, overwrite=overwrite, progress=say)
+        try:
+            rows = save_answer(
+                asked, output, work=work, task=task, overwrite=overwrite, progress=say
+            )
+        except QueryError as exc:
+            hint = meant_table(asked.client, asked.text, str(exc)) if asked.text else ""
+            if not hint:
+                raise
+            raise QueryError(f"{exc}{hint}") from exc
     click.echo(f"{output}: {rows} rows")
 
 
@@ -240,6 +250,26 @@ _PARTS: tuple[Decorator, ...] = (
         help="Of the survey, instead of all, with commas; '*,class_star' is all and one more.",
     ),
 )
+
+
+def show_tables(service: str, name: str, given: dict[str, Any]) -> None:
+    """``--tables``: a service's tables, or the columns of the one of that name."""
+    from jpassed.vo.client import TapClient
+    from jpassed.vo.table_lists import columns_of, find_tables
+
+    client = TapClient(
+        service,
+        credentials=credentials(given["login"]),
+        cache=not given["no_cache"],
+        timeout=given["timeout"],
+    )
+    found = find_tables(client, name)
+    width = min(max(map(len, found)), 40)
+    for table, description in found.items():
+        click.echo(f"{table:<{width}}  {description}".rstrip())
+    if name and len(found) == 1:
+        for column, unit, kind, description in columns_of(client, table):
+            click.echo(f"  {column:<20} {unit or '-':<12} {kind:<8} {description}".rstrip())
 
 
 def list_known(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
