@@ -244,6 +244,17 @@ def test_extinction_that_is_used_by_all_is_no_news():
     assert "#" not in identify(table).as_map()
 
 
+def test_the_map_has_all_bands_and_the_refusal_the_first_dozen():
+    table = Table()
+    for k in range(30):
+        table[f"f{k}x"], table[f"f{k}x_err"] = [1.0], [0.1]
+    found = identify(table)
+    assert sum("BAND" in line for line in found.as_map().splitlines()) == 30
+    assert "more" not in found.as_map()
+    assert found.problem.count("BAND") == 12
+    assert "\n  # ... and more: jpassed identify CATALOG --as-map\n" in found.problem
+
+
 # --- whole sentences ------------------------------------------------------------------------------
 
 

@@ -121,12 +121,14 @@ def _placeholder(taken: set[str]) -> str:
     return f"BAND{k}"
 
 
-def suggest_map(reader: TableReader) -> str:
+def suggest_map(reader: TableReader, most: int | None = None) -> str:
     """A map (YAML) with the table's own columns that look like measurements with errors.
 
     Parameters
     ----------
     reader : TableReader
+    most : int, optional
+        Bands after which it ends; by default it has all.
 
     Returns
     -------
@@ -139,11 +141,12 @@ def suggest_map(reader: TableReader) -> str:
     for name in reader.names:
         if name.lower() in POSITIONS or name.lower().startswith(("jp_", "true_", "z_", "z")):
             continue
-        if len(lines) >= BANDS_SHOWN or reader.width(name) != 1:
-            continue
-        pair = _error_of(name, lower)
+        pair = _error_of(name, lower) if reader.width(name) == 1 else None
         if pair is None:
             continue
+        if most is not None and len(lines) >= most:
+            lines.append("  # ... and more: jpassed identify CATALOG --as-map")
+            break
         band = guess_band(name, taken) or _placeholder(taken)
         taken.add(band)
         lines.append(_band_line(band, name, pair, reader))
@@ -240,7 +243,7 @@ def unrecognised(
     return UnrecognisedTableError(
         f"{reason}. Columns seen: {shown}{more}. Say which column is which band in a YAML file "
         "and give it with --map FILE (survey=FILE in Python).\nStart for example from\n"
-        f"{suggest_map(reader)}\n"
+        f"{suggest_map(reader, BANDS_SHOWN)}\n"
         "where bands are names such as J0660, rSDSS, sdss_r, galex_nuv, and units are uJy, "
         "nanomaggy, mag(AB), 'erg / (s cm2 Hz)' or 'erg / (s cm2 Angstrom)'."
     )
