@@ -97,9 +97,21 @@ def test_python_shown_runs(page, name, tmp_path, monkeypatch):
     assert list(said["table"]["mass"]) == list(table["mass"])
 
 
-@pytest.mark.parametrize(
-    "page", ["commands", "derived", "flags", "noise_presets", "quantities", "surveys"]
-)
+def test_the_page_of_commands_has_every_command_and_option(project_root, monkeypatch):
+    monkeypatch.syspath_prepend(str(project_root / "docs"))
+    import generate
+
+    def options(text: str) -> dict[str, set[str]]:
+        # Not to the letter: how help is laid out depends on the version of click.
+        sections = text.split("## jpassed ")[1:]
+        shown = re.compile(r"(?<!\w)--?[a-z][\w-]*")
+        return {part.split()[0]: set(shown.findall(part)) for part in sections}
+
+    kept = (project_root / "docs" / "generated" / "commands.md").read_text("utf-8")
+    assert options(kept) == options(generate.commands())
+
+
+@pytest.mark.parametrize("page", ["derived", "flags", "noise_presets", "quantities", "surveys"])
 def test_generated_pages_in_the_clone_are_current(project_root, monkeypatch, page):
     monkeypatch.syspath_prepend(str(project_root / "docs"))
     import generate
