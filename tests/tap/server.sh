@@ -90,7 +90,7 @@ maxSyncUploadSize: 5000000
 [async]
 defaultMAXREC: 20000
 hardMAXREC: 50000
-maxTAPRunning: 3
+maxTAPRunning: 8
 [ivoa]
 authority: x-jpassed.test
 RC
@@ -174,12 +174,20 @@ import_resources() {
     fi
 }
 
+# A server that was killed while it started a job takes that job for running for ever after, and
+# a few of them leave no room for others.
+free_jobs() {
+    as_user "$PGBIN/psql" -q -h "$ROOT/sock" -p "$PGPORT" -U gavosuper -d gavo >>"$ROOT/serve.log" 2>&1 \
+        -c "UPDATE tap_schema.tapjobs SET phase = 'ERROR' WHERE phase = 'EXECUTING' AND pid = -1" ||
+        say "the jobs of a killed server could not be ended; see $ROOT/serve.log"
+}
+
 start_web() {
     if web_up && ! web_pid >/dev/null; then
         say "port $PORT is taken by another server (set JPASSED_TAP_PORT)"; exit 1
     fi
     if ! web_up; then
-        web_pid >/dev/null || rm -f "$ROOT/gavo/state/web.pid"
+        web_pid >/dev/null || { rm -f "$ROOT/gavo/state/web.pid"; free_jobs; }
         as_user dachs serve start >>"$ROOT/serve.log" 2>&1
     fi
     for _ in $(seq 300); do web_up && return 0; sleep 0.2; done
