@@ -32,16 +32,20 @@ ORDER = (
     ("simulation",),
     ("refinement",),
     ("annotation",),
+    ("adaptation",),
     ("publishing",),
     ("samp",),
     ("plotting",),
+    ("validation",),
     ("cli",),
     ("__main__",),
 )
 RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 
 TENSOR_RAIL = {"nn", "objectives", "simulator"}
-BOTH_RAILS = {"tokens", "weights", "training", "simulation", "refinement", "annotation"}
+BOTH_RAILS = {
+    "tokens", "weights", "training", "simulation", "refinement", "annotation", "adaptation",
+}  # fmt: skip
 SKY_RAIL = set(RANK) - TENSOR_RAIL - BOTH_RAILS
 
 MAX_LINES = 400
