@@ -136,12 +136,14 @@ def missing_bands(table: QTable, model: Any) -> dict[str, Any]:
     return rows
 
 
-def noisy_draws(table: QTable, draws: int) -> tuple[QTable, np.ndarray]:
+def noisy_draws(
+    table: QTable, draws: int, noise_name: str = "minijpas-v1", seed: int = SEED
+) -> tuple[QTable, np.ndarray]:
     """Survey noise on noise-free (or spectral) bandfluxes, `draws` times.
 
     The stated error is the quadrature of the spectrum's and the survey's.
     """
-    noise = load_noise("minijpas-v1")
+    noise = load_noise(noise_name)
     bands = [b for b in noise.bands if b in table.colnames]
     model = noise.select(bands)
     flux = np.stack([np.ma.filled(np.ma.asarray(column(table, b)), np.nan) for b in bands], 1)
@@ -149,7 +151,7 @@ def noisy_draws(table: QTable, draws: int) -> tuple[QTable, np.ndarray]:
         [np.ma.filled(np.ma.asarray(column(table, f"{b}_err", flux[:, i])), np.nan)
          for i, b in enumerate(bands)], 1,
     )  # fmt: skip
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     rows = np.repeat(np.arange(len(table)), draws)
     known = np.isfinite(flux) & np.isfinite(error)
     filled = np.where(known, flux, 0.0)
