@@ -80,6 +80,28 @@ def test_questions_repeat_with_their_seed_only(setup: Setup) -> None:
 
 
 @pytest.mark.real_data
+def test_a_broad_question_shows_other_surveys_alone(
+    setup: Setup, config: TrainingConfig, tmp_path: Path
+) -> None:
+    mix = replace(config.mix, broad=32)
+    trainer = _Trainer(replace(config, mix=mix), setup, tmp_path, torch.device("cpu"))
+    names = set()
+    for step in range(4):
+        usual, dense, broad = trainer.questions(step)
+        assert dense is None and broad is not None
+        assert len(broad.context) == 32 and len(usual.context) == config.optimiser.batch
+        assert broad.context.patch is None
+        assert len(broad.requests.names) == mix.broad_requests
+        assert sum(n.startswith("flux:") for n in broad.requests.names) == mix.broad_bands
+        names.add(broad.requests.names)
+        shown = broad.context.bands.wavelength[broad.context.bands.observed]
+        own = {round(float(setup.layout.pivot[i]), 1) for i in setup.questioner.main.tolist()}
+        assert own.isdisjoint(round(float(w), 1) for w in shown)
+    assert len(names) > 1
+    assert trainer.config.objects_per_step == config.optimiser.batch + 32
+
+
+@pytest.mark.real_data
 def test_trainings_of_two_seeds_ask_other_questions(
     setup: Setup, config: TrainingConfig, tmp_path: Path
 ) -> None:

@@ -122,10 +122,10 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def choose(steps: set[int], until: int = 99) -> None:
         def questions(trainer: _Trainer, step: int) -> tuple[Question, Question | None]:
-            asked, dense = clean(trainer, step)
+            asked, dense, broad = clean(trainer, step)
             if step in steps and trainer.rollbacks < until:
                 asked = replace(asked, target=torch.full_like(asked.target, math.nan))
-            return asked, dense
+            return asked, dense, broad
 
         monkeypatch.setattr(_Trainer, "questions", questions)
 
@@ -207,7 +207,8 @@ def test_the_log_says_what_its_description_says(
 ) -> None:
     folder = train(config, tmp_path / "run", ssp=ssp)
     log = read_log(folder / LOG)
-    assert [set(r) - {"validation"} for r in log] == [set(COLUMNS) - {"loss_dense"}] * 8
+    usual = set(COLUMNS) - {"loss_dense", "loss_broad"}
+    assert [set(r) - {"validation"} for r in log] == [usual] * 8
     assert set(log[-1]["validation"]) <= set(FIGURES)
     assert [r["objects"] for r in log] == [32 * (k + 1) for k in range(8)]
     assert all(r["samples_per_second"] > 0 for r in log)

@@ -107,6 +107,12 @@ class MixConfig:
         model's dense readout: cheap, as nothing is decoded.
     dense_weight : float
         Weight of their loss beside that of the requests.
+    broad : int
+        Further objects a step that show other surveys' bands alone: few tokens, cheap.
+    broad_weight : float
+        Weight of their loss beside that of the requests.
+    broad_requests, broad_bands : int
+        Requests to them, and how many of these are bandfluxes.
     balance : float
         How far the simulator flattens redshift and magnitude: 0 draws the declared prior.
     density : float
@@ -133,6 +139,10 @@ class MixConfig:
     bands: int = 6
     dense: int = 0
     dense_weight: float = 1.0
+    broad: int = 0
+    broad_weight: float = 1.0
+    broad_requests: int = 6
+    broad_bands: int = 2
     balance: float = 1.0
     density: float = 0.3
     clip: float = 5.0
@@ -263,6 +273,11 @@ class TrainingConfig:
                 "mix: expected dense: 0 or more objects and a positive dense_weight, got "
                 f"{self.mix.dense} and {self.mix.dense_weight:g}"
             )
+        if self.mix.broad < 0 or self.mix.broad_weight <= 0:
+            raise InputError(
+                f"mix: expected broad: 0 or more objects and a positive broad_weight, got "
+                f"{self.mix.broad} and {self.mix.broad_weight:g}"
+            )
         if self.mix.dense and not self.model.dense_readout:
             raise InputError(
                 f"mix: dense: {self.mix.dense} objects a step need model: {{dense_readout: true}}"
@@ -274,7 +289,7 @@ class TrainingConfig:
     @property
     def objects_per_step(self) -> int:
         """Objects that a step trains on."""
-        return self.optimiser.batch + self.mix.dense
+        return self.optimiser.batch + self.mix.dense + self.mix.broad
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for YAML and JSON."""

@@ -34,6 +34,7 @@ COLUMNS = {
     "loss_ew": "the same of the EWs asked",
     "loss_flux": "the same of the bandfluxes asked",
     "loss_dense": "the weighted mean of the losses of all labels asked of the dense readout",
+    "loss_broad": "as loss_z, of the objects that show other surveys' bands alone",
     "gradient_norm": "norm of the gradient before it was clipped",
     "weight_ess": "effective number of objects over their number, from the weights of the batch of "
     "requests",

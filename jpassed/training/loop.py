@@ -175,10 +175,11 @@ class _Trainer:
         logger.info("resumed at step %d", step)
         return step
 
-    def questions(self, step: int) -> tuple[Question, Question | None]:
+    def questions(self, step: int) -> tuple[Question, Question | None, Question | None]:
         """The questions of a step: functions of the seed, the step and the rollbacks so far.
 
-        One of requests, and one of all labels to the dense readout where the mix has it.
+        One of requests; where the mix has them, one of all labels to the dense readout, and one
+        about objects without the patch.
         """
         generator = torch.Generator(device=self.device)
         # On a CPU the lower 32 bits alone count: seed and step share them, apart from the pool's.
@@ -187,12 +188,13 @@ class _Trainer:
         question = self.setup.questioner.ask(
             self._objects(self.config.optimiser.batch, generator), generator
         )
-        count = self.config.mix.dense
-        if not count:
-            return question, None
-        return question, self.setup.questioner.ask_patch(
-            self._objects(count, generator), generator
-        )
+        dense, broad = None, None
+        questioner, mix = self.setup.questioner, self.config.mix
+        if mix.dense:
+            dense = questioner.ask_patch(self._objects(mix.dense, generator), generator)
+        if mix.broad:
+            broad = questioner.ask_broad(self._objects(mix.broad, generator), generator)
+        return question, dense, broad
 
     def _objects(self, batch: int, generator: torch.Generator) -> Observation:
         parts = []
@@ -231,12 +233,16 @@ class _Trainer:
         rate = learning_rate(step, options) * 0.5**self.rollbacks
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        question, dense = self.questions(step)
+        question, dense, broad = self.questions(step)
         total, groups = self.loss(question)
         if dense is not None:
             other, _ = self.loss(dense, dense=True)
             groups["loss_dense"] = other.item()
             total = total + self.config.mix.dense_weight * other
+        if broad is not None:
+            other, apart = self.loss(broad)
+            groups["loss_broad"] = apart.get("loss_z", other.item())
+            total = total + self.config.mix.broad_weight * other
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -85,9 +85,19 @@ class Questioner:
         self.redshift = scaling.names.index("z")
         self.reference = layout.bands.index(SELECTION_BAND)
 
-    def ask(self, seen: Observation, generator: torch.Generator) -> Question:
+    def ask_broad(self, seen: Observation, generator: torch.Generator) -> Question:
+        """Draw a question about N objects that show the other filter sets alone."""
+        mix = replace(
+            self.mix, full=0.0, partial=0.0, surveys=1.0, joined=0.0, only_labels=0.0,
+            requests=self.mix.broad_requests, bands=self.mix.broad_bands,
+        )  # fmt: skip
+        return self.ask(seen, generator, mix)
+
+    def ask(
+        self, seen: Observation, generator: torch.Generator, mix: MixConfig | None = None
+    ) -> Question:
         """Draw a question about N objects; every random number comes from `generator`."""
-        mix = self.mix
+        mix = self.mix if mix is None else mix
         device = seen.flux.device
         roll = torch.rand((6,), generator=generator, device=device).cpu().tolist()
         shares = [mix.full, mix.partial, mix.surveys, mix.joined]
@@ -119,7 +129,9 @@ class Questioner:
             label_error=None if given is None else given.error,
             label_given=None if given is None else given.given,
         )
-        requests, target, error, asked = self._requests(seen, observed, context, given, generator)
+        requests, target, error, asked = self._requests(
+            seen, observed, context, given, generator, mix
+        )
         weight = self._weight(seen, observed)
         return Question(context, requests, target, error, asked, weight / weight.mean())
 
@@ -212,10 +224,11 @@ class Questioner:
         context: Context,
         given: GivenLabels | None,
         generator: torch.Generator,
+        mix: MixConfig,
     ) -> tuple[Requests, Tensor, Tensor, Tensor]:
         device = seen.flux.device
         names = self.scaling.names
-        count = max(1, min(self.mix.requests - self.mix.bands, len(names)))
+        count = max(1, min(mix.requests - mix.bands, len(names)))
         order = torch.randperm(len(names), generator=generator, device=device).tolist()
         chosen = [self.redshift] + [i for i in order if i != self.redshift][: count - 1]
         score = torch.rand((len(self.bands),), generator=generator, device=device)
@@ -223,7 +236,7 @@ class Questioner:
         emphasis[self.main.to(device)] = 1.0
         if self.sets:
             emphasis[self.sets[0].to(device)] = 4.0
-        bands = (score.log() / emphasis).argsort(descending=True)[: self.mix.bands]
+        bands = (score.log() / emphasis).argsort(descending=True)[: mix.bands]
         band_names = [self.layout.bands[int(b)] for b in bands]
         requests = build_requests(
             [names[i] for i in chosen] + [f"flux:{b}" for b in band_names],
