@@ -92,8 +92,7 @@ def galaxies(config: TrainingConfig, folder: Path, cache: Path, count: int) -> S
     judged = {name: column[:count] for name, column in judged.items()}
     if kept["labels"].shape[1] != len(setup.pool.names):
         sys.exit(f"{cache} was made with other labels: remove it")
-    setup.pool.galaxies = Galaxies(**kept)
-    setup.pool._weigh()
+    setup.pool.hold(Galaxies(**kept))
     return replace(setup, validation=Observation(**judged))
 
 

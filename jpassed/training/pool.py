@@ -12,7 +12,7 @@ from torch import Tensor
 from jpassed.simulator.galaxies import GalaxySimulator
 from jpassed.training.weighting import DensityWeights, density_weights
 
-__all__ = ["Galaxies", "GalaxyPool"]
+__all__ = ["Galaxies", "GalaxyPool", "GalaxyStore"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,63 @@ class Galaxies:
     log_weight: Tensor
 
 
-class GalaxyPool:
+class GalaxyStore:
+    """Noise-free galaxies to draw from.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Label columns.
+    device : torch.device
+    density, clip : float
+        See `density_weights`.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        device: torch.device,
+        *,
+        density: float = 0.0,
+        clip: float = 5.0,
+    ) -> None:
+        self.names, self.device = names, device
+        self.density, self.clip = density, clip
+        self.galaxies: Galaxies | None = None
+        self.weights: DensityWeights | None = None
+
+    def hold(self, galaxies: Galaxies) -> None:
+        """Take these galaxies, and weigh them."""
+        self.galaxies = galaxies
+        self.weights = density_weights(
+            galaxies, self.names, exponent=self.density, clip=self.clip
+        )
+
+    def draw(self, n: int, generator: torch.Generator) -> tuple[Galaxies, Tensor, Tensor]:
+        """Draw n galaxies, rare ones more often.
+
+        Returns
+        -------
+        galaxies : Galaxies
+        weight, weight_at_magnitude : Tensor
+            (n,) factors of the loss that give the declared prior back, see `DensityWeights`.
+        """
+        galaxies, weights = self._filled(), self.weights
+        if weights is None:
+            raise RuntimeError("the pool has no weights")
+        cumulative = weights.drawing.double().cumsum(0)
+        u = torch.rand((n,), generator=generator, device=cumulative.device, dtype=torch.float64)
+        rows = torch.searchsorted(cumulative, u * cumulative[-1]).clamp(max=len(cumulative) - 1)
+        picked = Galaxies(*(getattr(galaxies, f)[rows] for f in Galaxies.__annotations__))
+        return picked, weights.loss[rows], weights.loss_at_magnitude[rows]
+
+    def _filled(self) -> Galaxies:
+        if self.galaxies is None:
+            raise RuntimeError("the pool is empty")
+        return self.galaxies
+
+
+class GalaxyPool(GalaxyStore):
     """M galaxies in segments; one segment at a time is simulated anew.
 
     The content after `refreshes` refreshes is a function of the seed alone, so that a training
@@ -74,13 +130,11 @@ class GalaxyPool:
         density: float = 0.0,
         clip: float = 5.0,
     ) -> None:
-        self.simulator, self.names, self.seed = simulator, names, seed
+        super().__init__(names, simulator.device, density=density, clip=clip)
+        self.simulator, self.seed = simulator, seed
         self.segments = max(1, size // segment)
         self.segment, self.faintest = segment, faintest
-        self.density, self.clip = density, clip
         self.refreshes = 0
-        self.galaxies: Galaxies | None = None
-        self.weights: DensityWeights | None = None
 
     def fill(self, refreshes: int = 0, progress: Callable[[int, int], None] | None = None) -> None:
         """Simulate the content as it is after `refreshes` refreshes."""
@@ -93,10 +147,9 @@ class GalaxyPool:
             if progress is not None:
                 progress(done + 1, self.segments)
         self.refreshes = refreshes
-        self.galaxies = Galaxies(
-            *(torch.cat([getattr(p, f) for p in parts]) for f in Galaxies.__annotations__)
+        self.hold(
+            Galaxies(*(torch.cat([getattr(p, f) for p in parts]) for f in Galaxies.__annotations__))
         )
-        self._weigh()
 
     def refresh(self) -> None:
         """Replace the oldest segment."""
@@ -109,7 +162,7 @@ class GalaxyPool:
         for name in Galaxies.__annotations__:
             getattr(self.galaxies, name)[start : start + self.segment] = getattr(new, name)
         self.refreshes += 1
-        self._weigh()
+        self.hold(self.galaxies)
 
     def _simulate(self, index: int) -> Galaxies:
         generator = torch.Generator(device=self.simulator.device)
@@ -140,34 +193,7 @@ class GalaxyPool:
             )
         )
 
-    def _weigh(self) -> None:
-        galaxies = self._filled()
-        self.weights = density_weights(
-            galaxies, self.names, exponent=self.density, clip=self.clip
-        )
-
     def _filled(self) -> Galaxies:
         if self.galaxies is None:
             self.fill()
-        galaxies = self.galaxies
-        if galaxies is None:
-            raise RuntimeError("the pool is empty")
-        return galaxies
-
-    def draw(self, n: int, generator: torch.Generator) -> tuple[Galaxies, Tensor, Tensor]:
-        """Draw n galaxies, rare ones more often.
-
-        Returns
-        -------
-        galaxies : Galaxies
-        weight, weight_at_magnitude : Tensor
-            (n,) factors of the loss that give the declared prior back, see `DensityWeights`.
-        """
-        galaxies, weights = self._filled(), self.weights
-        if weights is None:
-            raise RuntimeError("the pool has no weights")
-        cumulative = weights.drawing.double().cumsum(0)
-        u = torch.rand((n,), generator=generator, device=cumulative.device, dtype=torch.float64)
-        rows = torch.searchsorted(cumulative, u * cumulative[-1]).clamp(max=len(cumulative) - 1)
-        picked = Galaxies(*(getattr(galaxies, f)[rows] for f in Galaxies.__annotations__))
-        return picked, weights.loss[rows], weights.loss_at_magnitude[rows]
+        return super()._filled()

@@ -14,7 +14,7 @@ from jpassed.jspectrum.error_model import load_noise
 from jpassed.simulator.noise import NoiseModel
 from jpassed.surveys import detect_survey, load_survey, read_labels
 from jpassed.training.config import SimulationConfig, TableConfig
-from jpassed.training.pool import GalaxyPool
+from jpassed.training.pool import GalaxyStore
 
 __all__ = ["Observation", "SimulatedSource", "TableSource", "join"]
 
@@ -74,15 +74,15 @@ class SimulatedSource:
 
     Parameters
     ----------
-    pool : GalaxyPool
+    pool : GalaxyStore
     bands : tuple of str
         Names of the pool's bands.
     config : SimulationConfig
     """
 
-    def __init__(self, pool: GalaxyPool, bands: tuple[str, ...], config: SimulationConfig) -> None:
+    def __init__(self, pool: GalaxyStore, bands: tuple[str, ...], config: SimulationConfig) -> None:
         self.pool, self.bands, self.limit = pool, bands, config.r_select
-        device = pool.simulator.device
+        device = pool.device
         main = load_noise(config.noise)
         if SELECTION_BAND not in main.bands:
             raise InputError(
