@@ -19,7 +19,9 @@ __all__ = [
     "crps_samples",
     "log_score",
     "pit",
+    "pit_cramer_von_mises",
     "pit_distance",
+    "pit_outlier_rate",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -86,6 +88,26 @@ def pit_distance(pit_values: ArrayLike) -> float:
     p = np.sort(_finite(pit_values, "PIT values"))
     steps = np.arange(len(p) + 1) / len(p)
     return float(max(np.max(steps[1:] - p), np.max(p - steps[:-1])))
+
+
+def pit_cramer_von_mises(pit_values: ArrayLike) -> float:
+    """Cramer-von Mises distance of PIT values from the uniform distribution.
+
+    ``integral (F_N(p) - p)^2 dp`` with F_N the share of the N values at most p (Cramer 1928,
+    Skand. Aktuarietidskr. 11, 13). Calibrated posteriors give 1 / (6 N) on average.
+    """
+    p = np.sort(_finite(pit_values, "PIT values"))
+    middle = (np.arange(len(p)) + 0.5) / len(p)
+    return float(np.mean((p - middle) ** 2) + 1.0 / (12.0 * len(p) ** 2))
+
+
+def pit_outlier_rate(pit_values: ArrayLike, tail: float = 1e-4) -> float:
+    """Share of PIT values below `tail` or above 1 - `tail`.
+
+    Schmidt et al. 2020, MNRAS 499, 1587; ``2 tail`` for calibrated posteriors.
+    """
+    p = _finite(pit_values, "PIT values")
+    return float(np.mean((p < tail) | (p > 1.0 - tail)))
 
 
 def log_score(

@@ -22,6 +22,8 @@ LEVELS: tuple[float, ...] = (*_LOW_TAIL, *np.linspace(0.1, 0.9, 17).tolist(), *_
 
 #: Largest normal score: probabilities of 1e-15 and below are all the same.
 _LARGEST_SCORE = 8.0
+#: Normal scores beyond this count as this where a width is fitted: outliers have no say in it.
+_LARGEST_OUTLIER = 4.0
 #: Fewest objects beyond a level that is used.
 _LEAST_COUNT = 5
 _MOMENT_LEVELS = (np.arange(400) + 0.5) / 400
@@ -79,17 +81,48 @@ class Recalibration:
         InputError
             PIT values that are not within 0 and 1, or too few.
         """
-        p = np.asarray(pit_values, dtype=np.float64)
-        if p.ndim != 1 or p.size < 4 * _LEAST_COUNT or not np.all((p >= 0) & (p <= 1)):
-            raise InputError(
-                f"at least {4 * _LEAST_COUNT} PIT values within 0 and 1 are needed, one per object"
-            )
+        p = _checked(pit_values)
         at = np.asarray(levels, dtype=np.float64)
         at = at[np.minimum(at, 1 - at) * p.size >= _LEAST_COUNT]
         knots = np.quantile(_score(p), at)
         # Many values alike (posteriors on their bound) must not make a step.
         knots = np.maximum.accumulate(knots) + 1e-6 * np.arange(len(knots))
         return cls(tuple(knots), tuple(ndtri(at)))
+
+    @classmethod
+    def fit_line(cls, pit_values: ArrayLike) -> Self:
+        """The shift and stretch of normal scores that gives PIT values the best log score.
+
+        Two numbers: for posteriors that are off by a share of their width, or too narrow or too
+        wide by a factor, and for samples too small to say more.
+
+        Parameters
+        ----------
+        pit_values : array (N,)
+            Of a sample that was not used in training; at least 20.
+
+        Raises
+        ------
+        InputError
+            PIT values that are not within 0 and 1, too few, or all alike.
+        """
+        u = np.clip(_score(_checked(pit_values)), -_LARGEST_OUTLIER, _LARGEST_OUTLIER)
+        middle, spread = float(np.mean(u)), float(np.std(u))
+        if spread <= 0:
+            raise InputError("the PIT values are all alike: no width can be told from them")
+        return cls((middle - spread, middle + spread), (-1.0, 1.0))
+
+    def after(self, first: Recalibration) -> Recalibration:
+        """The map of `first`, then this one: r(p) = self(first(p)), exactly.
+
+        Both are piecewise linear in normal scores, and so is the result.
+        """
+        own = _line(np.asarray(self.knots), first.values, first.knots)
+        knots = np.unique(np.concatenate([np.asarray(first.knots), own]))
+        # Knots closer than this differ by rounding alone.
+        knots = knots[np.diff(knots, prepend=-np.inf) > 1e-9]
+        values = _line(_line(knots, first.knots, first.values), self.knots, self.values)
+        return Recalibration(tuple(knots), tuple(values))
 
     def forward(self, p: ArrayLike) -> FloatArray:
         """r(p)."""
@@ -115,6 +148,15 @@ class Recalibration:
     def from_dict(cls, content: Mapping[str, Sequence[float]]) -> Self:
         """The map of `to_dict`."""
         return cls(tuple(content["knots"]), tuple(content["values"]))
+
+
+def _checked(pit_values: ArrayLike) -> FloatArray:
+    p = np.asarray(pit_values, dtype=np.float64)
+    if p.ndim != 1 or p.size < 4 * _LEAST_COUNT or not np.all((p >= 0) & (p <= 1)):
+        raise InputError(
+            f"at least {4 * _LEAST_COUNT} PIT values within 0 and 1 are needed, one per object"
+        )
+    return p
 
 
 def _score(p: ArrayLike) -> FloatArray:
