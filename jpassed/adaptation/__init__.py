@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from jpassed.adaptation.calibration import Calibration, calibrate, uncalibrate
+
+__all__ = ["Calibration", "calibrate", "uncalibrate"]

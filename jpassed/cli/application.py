@@ -15,6 +15,7 @@ from jpassed.exceptions import JpassedError, UnknownNameError
 # command needs is imported when it runs, so that --help stays far below half a second.
 COMMANDS = {
     "annotate": "jpassed.cli.command_annotate",
+    "calibrate": "jpassed.cli.command_calibrate",
     "crossmatch": "jpassed.cli.command_crossmatch",
     "example": "jpassed.cli.command_example",
     "filters": "jpassed.cli.command_filters",
