@@ -134,13 +134,8 @@ def undone(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]:
     path = own_folder(folder) / CARD
     try:
         card = json.loads(path.read_text("utf-8"))
-        records = card.get(RECORDS) or []
-        if not records:
-            raise ModelError(
-                f"{folder} holds no calibration of its own: what its parent's training put there "
-                "stays"
-            )
-        last = records[-1]
+        records = list(card.get(RECORDS) or [])
+        last = records[-1] if records else {"quantities": {}}
         maps = dict(card.get(RECALIBRATION) or {})
         names = [name for name, entry in last["quantities"].items() if entry["taken"]]
         for name in names:
@@ -153,6 +148,10 @@ def undone(folder: str | os.PathLike[str]) -> tuple[dict[str, Any], list[str]]:
         raise FileError(f"cannot read {path}: {exc}") from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ModelError(f"{path} is damaged: {exc!r}") from exc
+    if not records:
+        raise ModelError(
+            f"{folder} holds no calibration of its own: what its parent's training put there stays"
+        )
     card[RECALIBRATION], card[RECORDS] = maps, records[:-1]
     for entry in (RECALIBRATION, RECORDS):
         if not card[entry]:
