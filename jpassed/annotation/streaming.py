@@ -15,7 +15,9 @@ import jpassed
 from jpassed.annotation.table import annotate
 from jpassed.annotation.task import read_outputs
 from jpassed.exceptions import InputError, UnrecognisedTableError
+from jpassed.io.zeropoint_file import read_zeropoints
 from jpassed.surveys import detect_survey
+from jpassed.surveys.zeropoints import ZeroPoints
 from jpassed.weights import load_model
 
 if TYPE_CHECKING:
@@ -57,6 +59,8 @@ class PageAnnotator:
         self._options = dict(options)
         self._progress = progress
         read_outputs(self._options.get("outputs"))  # a slip there is told before a page is asked
+        if self._options.get("zeropoints") is not None:
+            self._options["zeropoints"] = read_zeropoints(self._options["zeropoints"])
         self._loaded = load_model(self._options.get("model", "default"))
         if not self._options.get("refine"):  # which finds its own files beside the model's
             self._options["model"] = self._loaded
@@ -103,6 +107,8 @@ class PageAnnotator:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, ZeroPoints):
+        return value.label
     if isinstance(value, Path):
         # A map that was edited meanwhile is another map.
         return [str(value), value.read_text("utf-8") if value.is_file() else ""]

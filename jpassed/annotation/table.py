@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from jpassed.nn.checkpoint import LoadedModel
     from jpassed.surveys import Survey
+    from jpassed.surveys.zeropoints import ZeroPoints
 
 __all__ = ["annotate", "infer"]
 
@@ -47,6 +48,7 @@ def annotate(
     survey: str | os.PathLike[str] | Survey = "auto",
     device: str = "auto",
     batch_size: int | None = None,
+    zeropoints: str | os.PathLike[str] | ZeroPoints | None = None,
     samples: int = 0,
     joint: bool = True,
     pdf: bool = False,
@@ -77,6 +79,10 @@ def annotate(
         ``"auto"`` takes a GPU if there is one.
     batch_size : int, optional
         Objects at a time; it has no influence on the result.
+    zeropoints : str, path or ZeroPoints, optional
+        File of `jpassed.adaptation.fit_zeropoints`: its offsets are added to the catalogue's
+        magnitudes before anything is predicted. The table's own columns stay as they are, and
+        predicted bandfluxes are in the corrected system.
     samples : int
         Draws of each quantity to add as ``jp_<quantity>_samples``.
     joint : bool
@@ -153,6 +159,7 @@ def annotate(
         survey=survey,
         device=device,
         batch_size=batch_size,
+        zeropoints=zeropoints,
     )
     refiner = None
     if refine:
@@ -168,6 +175,7 @@ def annotate(
     _add_row_columns(result, task, flag)
     if refiner is not None:
         refiner.add_row_columns(result)
+    result.meta.pop("jp_zeropoints", None)  # of an earlier annotation
     result.meta.update(_provenance(task))
     if pdf:
         result.meta.update(grid_meta(task.quantities))
@@ -183,6 +191,7 @@ def infer(
     survey: str | os.PathLike[str] | Survey = "auto",
     device: str = "auto",
     batch_size: int | None = None,
+    zeropoints: str | os.PathLike[str] | ZeroPoints | None = None,
 ) -> Posterior:
     """Posteriors of a catalogue's objects, for work in Python; arguments as in `annotate`.
 
@@ -209,6 +218,7 @@ def infer(
         survey=survey,
         device=device,
         batch_size=batch_size,
+        zeropoints=zeropoints,
     )
     posterior = Posterior.concatenate([batch.posterior for batch in task.batches()])
     return posterior.with_joint(task.sampler())
@@ -297,7 +307,9 @@ def _add_row_columns(table: QTable, task: Task, flag: NDArray[np.int32]) -> None
 
 
 def _provenance(task: Task) -> dict[str, str]:
+    own = {"jp_zeropoints": task.zeropoints} if task.zeropoints else {}
     return {
+        **own,
         "jp_model": task.model.name,
         "jp_model_version": task.model.version,
         "jp_weights": task.model.digest,

@@ -17,6 +17,7 @@ from jpassed.annotation.flags import raise_flags, significance
 from jpassed.annotation.targets import trained_bands, trained_range
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.filters import find_band, known_bands
+from jpassed.io.zeropoint_file import read_zeropoints
 from jpassed.surveys import (
     LabelColumn,
     Photometry,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from jpassed.annotation.inference import Batch
     from jpassed.annotation.joint import JointSampler
     from jpassed.nn.checkpoint import LoadedModel
+    from jpassed.surveys.zeropoints import ZeroPoints
 
 __all__ = ["DEFAULT_OUTPUTS", "Task", "check_table", "prepare", "read_outputs"]
 
@@ -76,6 +78,8 @@ class Task:
     batch_size : int or None
     survey : str
         Name of the survey that was recognised, empty if there is none.
+    zeropoints : str
+        Checksum of the zero points that `photometry` is corrected with, empty if it is not.
     """
 
     photometry: Photometry
@@ -88,6 +92,7 @@ class Task:
     device: str
     batch_size: int | None
     survey: str
+    zeropoints: str = ""
 
     def __len__(self) -> int:
         return len(self.photometry)
@@ -211,6 +216,7 @@ def prepare(
     survey: str | os.PathLike[str] | Survey,
     device: str,
     batch_size: int | None,
+    zeropoints: str | os.PathLike[str] | ZeroPoints | None = None,
 ) -> Task:
     """Read what a table holds, and check that the model can answer.
 
@@ -238,12 +244,16 @@ def prepare(
     else:
         detect_survey(table)  # raises, and says what it saw
         raise InputError("no bandflux column was recognised")
+    corrections = None if zeropoints is None else read_zeropoints(zeropoints)
     loaded = load_model(model)
     messages = [*photometry.messages, *(m for c in labels.values() for m in c.messages)]
     if rules is not None:
         known = [name for c in labels.values() for name in (c.column, c.error_column) if name]
         # First, as pages of a long table show a few messages only.
         messages = [*column_notes(table, rules, known), *messages]
+    if corrections is not None:
+        photometry, said = corrections.apply(photometry, table)
+        messages += said
     passbands = _passbands(photometry, outputs, loaded)
     photometry = _sensible(photometry, messages)
     photometry = _placeable(photometry, loaded, messages)
@@ -261,6 +271,7 @@ def prepare(
         device,
         None if batch_size is None else int(batch_size),
         "" if rules is None else rules.name,
+        "" if corrections is None else corrections.label,
     )
 
 

@@ -69,6 +69,15 @@ _OPTIONS: tuple[tuple[str, Decorator], ...] = (
             "--batch-size", metavar="N", type=click.IntRange(min=1), help="Objects at a time."
         ),
     ),
+    (
+        "zeropoints",
+        click.option(
+            "--zeropoints",
+            metavar="FILE",
+            type=input_path(),
+            help="Add the offsets of jpassed zeropoints to the magnitudes first.",
+        ),
+    ),
     ("pdf", click.option("--pdf", is_flag=True, help="Add jp_<quantity>_pdf.")),
     (
         "samples",
