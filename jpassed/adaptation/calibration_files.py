@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import jpassed.weights
 from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.io.atomic import atomic_output
+from jpassed.io.folders import atomic_folder, check_folder
 from jpassed.weights import find_model
 
 __all__ = [
@@ -67,13 +67,7 @@ def check_new(model: Any, output: str | os.PathLike[str], overwrite: bool) -> Pa
         raise FileError(f"{target} is the model to start from; --in-place changes it")
     if EMBEDDED.resolve() in (target.resolve(), *target.resolve().parents):
         raise FileError(f"{target} is inside the package; name a folder of your own")
-    if target.exists():
-        if not overwrite:
-            raise FileError(f"{target} exists; choose another name or overwrite it (--overwrite)")
-        if not (target / CARD).is_file():
-            raise FileError(f"{target} exists and is not the folder of a model: it is left alone")
-    if not target.parent.is_dir():
-        raise FileError(f"cannot write {target}: {target.parent} is not a folder")
+    check_folder(target, overwrite, marks=(CARD,))
     return target
 
 
@@ -86,28 +80,11 @@ def write_beside(model: Any, target: Path, card: Mapping[str, Any], overwrite: b
         See `check_new`; also if the system refuses to write.
     """
     source = _folder(model)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        temporary.mkdir()
+    with atomic_folder(target, overwrite, marks=(CARD,)) as temporary:
         for path in sorted(source.iterdir()):
-            if path.is_file() and path.suffix in (".json", ".safetensors") and path.name != CARD:
+            if path.suffix in (".json", ".safetensors") and path.name != CARD:
                 shutil.copyfile(path, temporary / path.name)
         (temporary / CARD).write_text(_text(card), "utf-8")
-        check_new(model, target, overwrite)
-        if target.exists():
-            old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
-            target.rename(old)
-            temporary.rename(target)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(target)
-    except OSError as exc:
-        if isinstance(exc, FileError):
-            raise
-        raise FileError(f"cannot write the model to {target}: {exc}") from exc
-    finally:
-        if temporary.exists():
-            shutil.rmtree(temporary)
 
 
 def update_model(folder: Path, card: Mapping[str, Any]) -> None:
