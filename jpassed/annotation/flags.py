@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jpassed.exceptions import InputError
 from jpassed.units import AB_ZEROPOINT_MICROJANSKY
 
 if TYPE_CHECKING:
@@ -24,6 +25,36 @@ class Flag(IntFlag):
     NOT_DETECTED = 8
     OUTSIDE_DOMAIN = 16
     NOT_REFINED = 32
+    NOT_A_GALAXY = 64
+    POOR_RECONSTRUCTION = 128
+    PRIOR_DOMINATED = 256
+    NEGATIVE_FLUX = 512
+    LOW_EFFICIENCY = 1024
+
+    @classmethod
+    def names(cls, value: int) -> tuple[str, ...]:
+        """Names of the bits that are set in one value of ``jp_flag``, lowest bit first.
+
+        Parameters
+        ----------
+        value : int
+            One row's value; a masked one has no bits.
+
+        Raises
+        ------
+        InputError
+            If the value is no whole number, or has bits that this version does not know.
+        """
+        if value is np.ma.masked:
+            return ()
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            raise InputError(f"flag: expected one whole number of jp_flag, got {value!r}")
+        known = sum(int(bit) for bit in cls)
+        if value < 0 or int(value) & ~known:
+            raise InputError(
+                f"flag: {int(value)} is not made of the bits {', '.join(str(int(b)) for b in cls)}"
+            )
+        return tuple(str(bit.name) for bit in cls if int(value) & int(bit))
 
 
 FLAGS: dict[Flag, str] = {
@@ -35,6 +66,13 @@ FLAGS: dict[Flag, str] = {
     "a label of the context outside its range",
     Flag.NOT_REFINED: "refinement was asked and failed, with fewer than 10 effective draws: the "
     "outputs are those of unweighted draws",
+    Flag.NOT_A_GALAXY: "the bands look like those of a star or QSO, which no galaxy model can fit",
+    Flag.POOR_RECONSTRUCTION: "jp_chi2 above what 1 % of simulated galaxies reach: the bands do "
+    "not fit each other as a galaxy's, or their errors are too small",
+    Flag.PRIOR_DOMINATED: "the redshift's posterior is hardly narrower than the prior of the "
+    "simulated galaxies: the bands say little of it",
+    Flag.NEGATIVE_FLUX: "weighted mean flux below zero",
+    Flag.LOW_EFFICIENCY: "refinement rests on few draws, with an effective share below 2 %",
 }
 """What each bit means."""
 
