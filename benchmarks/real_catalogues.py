@@ -43,6 +43,9 @@ BACKGROUND = {"galex_nuv": 0.03, "galex_fuv": 0.003}
 bright and faint galaxies of the table's shallow tiles the same exposure."""
 
 ZERO_POINTS = {"galex_nuv": 20.08, "galex_fuv": 18.82}
+SIMULATED = 1500
+"""Twins of which the ultraviolet is predicted."""
+
 DETECTED = 3.0
 """S/N of the explicit selection; the table has detections down to 2."""
 
@@ -160,7 +163,7 @@ def vvds_sets(folder: Path) -> tuple[ObjectSet, ObjectSet]:
     return real, replace(real, flux=flux)
 
 
-def ultraviolet(real: ObjectSet, twin: ObjectSet, model: Any) -> dict[str, Any]:
+def ultraviolet(real: ObjectSet, twin: ObjectSet, model: Any) -> dict[str, dict[str, Row]]:
     """GALEX fluxes predicted from ugriz, redshift unknown and known.
 
     Returns
@@ -170,31 +173,34 @@ def ultraviolet(real: ObjectSet, twin: ObjectSet, model: Any) -> dict[str, Any]:
         `DETECTED`, the posterior cut at that limit); ``simulated`` alike, and ``simulated, all``
         before any detection.
     """
-    result: dict[str, Any] = {}
+    result: dict[str, dict[str, Row]] = {}
+    few = twin.rows(np.arange(min(len(twin), SIMULATED)))
     for band in UV:
         i = real.bands.index(band)
-        law = exposures(real, band)
+        detected = np.flatnonzero(real.observed[:, i])
+        limit = exposures(real, band).limit(band)[detected]
+        simulated_limit = few.known[f"{band}_limit"]
         cases = {
-            "real": (real, real.observed[:, i], law.limit(band)),
-            "simulated": (twin, twin.known[band] > twin.known[f"{band}_limit"],
-                          twin.known[f"{band}_limit"]),
-        }  # fmt: skip
+            "real": (real.rows(detected), limit),
+            "simulated": (few, simulated_limit),
+        }
         for label, context in (("z unknown", None), ("z known", {"z": "z_true"})):
             rows: dict[str, Row] = {}
-            for name, (objects, seen, limit) in cases.items():
-                asked = np.flatnonzero(seen) if name == "real" else np.arange(len(objects))
-                part = objects.rows(asked)
+            for name, (objects, least) in cases.items():
+                given = objects.only(UGRIZ)
                 posterior = infer(
-                    part.only(UGRIZ).table(), model=model, survey=part.only(UGRIZ).survey(),
+                    given.table(), model=model, survey=given.survey(),
                     outputs=(f"flux:{band}",), context=context,
                 )[f"flux:{band}"]  # fmt: skip
-                flux, error = part.flux[:, i], part.error[:, i]
+                flux, error = objects.flux[:, i], objects.error[:, i]
                 if name == "simulated":
+                    error = objects.known[f"{band}_err"]
                     rows["simulated, all"] = flux_row(posterior, flux, error, flux > 0)
-                rows[f"{name}, detected"] = flux_row(posterior, flux, error, seen[asked])
-                bright = flux > limit[asked]
+                    rows["simulated, detected"] = flux_row(posterior, flux, error, flux > least)
+                else:
+                    rows["real, detected"] = flux_row(posterior, flux, error, flux > 0)
                 rows[f"{name}, selection known"] = flux_row(
-                    posterior, flux, error, bright, limit[asked]
+                    posterior, flux, error, flux > least, least
                 )
             result[f"{band}, {label}"] = rows
     return result
@@ -215,16 +221,15 @@ def flux_row(
     middle = part.median()
     if limit is not None:
         below = measured.cdf(limit[chosen])
-        left = np.maximum(1.0 - below, 1e-12)
-        p = np.clip((p - below) / left, 0.0, 1.0)
-        middle = quantile_above(measured, below)
+        p = np.clip((p - below) / np.maximum(1.0 - below, 1e-12), 0.0, 1.0)
+        middle = median_above(measured, below)
     residual = magnitude_difference(np.maximum(seen, 1e-6), middle)
     return intervals(FLUX_STATISTICS, (residual, p), chosen)
 
 
-def quantile_above(distribution: Distribution, below: Array) -> Array:
+def median_above(distribution: Distribution, below: Array) -> Array:
     """Median of what is left above a cumulative probability, one for each object."""
-    levels = np.linspace(0.005, 0.995, 199)
+    levels = np.concatenate([np.linspace(0.02, 0.98, 49), [0.99, 0.999]])
     table = distribution.quantile(levels)
     wanted = below + 0.5 * (1.0 - below)
     return np.array([np.interp(w, levels, row) for w, row in zip(wanted, table, strict=True)])

@@ -1,4 +1,4 @@
-"""eazy-py (Brammer et al. 2008; pip package `eazy`) on tables of J-PAS bandfluxes, for compare.py.
+"""eazy-py (Brammer et al. 2008; pip package `eazy`) on tables of bandfluxes, for compare.py and real.py.
 
 The pip package brings no templates, filters or prior. Here: our passbands; the twelve FSPS
 templates of the shared data, or non-negative factors of rest-frame spectra of our own simulator;
@@ -12,6 +12,7 @@ import contextlib
 import io
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from astropy.table import Table
 from numpy.typing import NDArray
-from simulated_sample import BANDS, LINES, SHARES, SSP
+from simulated_sample import LINES, SHARES, SSP
 
 from jpassed.filters import load_filters
 from jpassed.simulator import GalaxySimulator, read_ssp
@@ -32,6 +33,12 @@ Array = NDArray[np.float64]
 Z_MIN, Z_MAX, Z_STEP = 0.002, 1.25, 0.002
 SYS_ERR, TEMPLATE_ERROR = 0.02, 0.03
 FACTORS = 12
+FIRST = 1400.0
+"""Shortest wavelength of templates made of simulated spectra, Å; GALEX FUV asks for less."""
+
+MISSING = -1e8
+"""Flux of a band that is not observed; eazy-py leaves out what is below -1e6."""
+
 FINE = 2.5e-4
 """Step in ln(wavelength) of the integration over passbands."""
 
@@ -68,13 +75,15 @@ def fsps_templates(folder: Path) -> list[tuple[Array, Array]]:
     return found
 
 
-def simulated_spectra(folder: Path, n: int, seed: int) -> tuple[Array, Array]:
-    """Rest-frame spectra of n simulated galaxies: vacuum Å (W,), F_lambda (n, W).
+def simulated_spectra(
+    folder: Path, n: int, seed: int, first: float = FIRST
+) -> tuple[Array, Array]:
+    """Rest-frame spectra of n simulated galaxies from `first` Å: vacuum Å (W,), F_lambda (n, W).
 
     Triangular passbands of 0.1 % (0.4 % below 2,950 Å), a galaxy's spectrum being left at rest:
     a line is shared by two of them such that its centre stays where it is.
     """
-    blue = np.exp(np.arange(np.log(1400.0), np.log(2950.0), 4e-3))
+    blue = np.exp(np.arange(np.log(first), np.log(2950.0), 4e-3))
     red = np.exp(np.arange(np.log(blue[-1]) + 4e-3, np.log(11150.0), 1e-3))
     centres = np.concatenate([blue, red])
     edges = np.concatenate([[centres[0] * (1 - 4e-3)], centres, [centres[-1] * (1 + 1e-3)]])
@@ -99,13 +108,15 @@ def simulated_spectra(folder: Path, n: int, seed: int) -> tuple[Array, Array]:
     return centres, flux / centres**2
 
 
-def simulator_templates(folder: Path, cache: Path, seed: int) -> list[tuple[Array, Array]]:
+def simulator_templates(
+    folder: Path, cache: Path, seed: int, first: float = FIRST
+) -> list[tuple[Array, Array]]:
     """Non-negative factors of 1,500 simulated spectra (Lee & Seung 1999)."""
     from sklearn.decomposition import NMF
 
-    path = cache / f"nmf-{FACTORS}-{seed}.npz"
+    path = cache / f"nmf-{FACTORS}-{seed}{'' if first == FIRST else f'-{first:g}'}.npz"
     if not path.exists():
-        wave, flux = simulated_spectra(folder, 1500, seed)
+        wave, flux = simulated_spectra(folder, 1500, seed, first)
         middle = (wave > 3500) & (wave < 7500)
         scaled = np.maximum(flux / flux[:, middle].mean(axis=1, keepdims=True), 0.0)
         # Young galaxies are ten times brighter in the ultraviolet: weight it less.
@@ -118,26 +129,26 @@ def simulator_templates(folder: Path, cache: Path, seed: int) -> list[tuple[Arra
         return [(stored["wave"], row) for row in stored["flux"]]
 
 
-def filter_file(path: Path) -> None:
-    """Our passbands in eazy's format."""
+def filter_file(path: Path, passbands: Sequence[Any]) -> None:
+    """Passbands in eazy's format."""
     lines = []
-    for number, band in enumerate(load_filters("jpas"), 1):
+    for band in passbands:
         lines.append(f"{len(band.wave)} {band.name} lambda_c= {band.pivot_wavelength:.1f}")
         lines += [
             f"{i} {w:.4f} {t:.6e}"
             for i, (w, t) in enumerate(zip(band.wave, band.throughput, strict=True), 1)
         ]
-        if number > len(BANDS):
-            raise RuntimeError("more passbands than columns")
     path.write_text("\n".join(lines) + "\n")
 
 
-def template_grid(templates: list[tuple[Array, Array]], z: Array) -> Array:
+def template_grid(
+    templates: list[tuple[Array, Array]], z: Array, passbands: Sequence[Any]
+) -> Array:
     """F_nu of every template through every band at every redshift, (Z, T, B).
 
     eazy-py integrates the same products one by one; this does it as one matrix product.
     """
-    bands = [(np.asarray(b.wave), np.asarray(b.throughput)) for b in load_filters("jpas")]
+    bands = [(np.asarray(b.wave), np.asarray(b.throughput)) for b in passbands]
     low = np.log(min(w[0] for w, _ in bands)) - FINE
     high = np.log(max(w[-1] for w, _ in bands)) + FINE
     edges = np.arange(low, high + FINE, FINE)
@@ -183,12 +194,26 @@ def run_eazy(
     *,
     template_error: bool,
     z_step: float = Z_STEP,
+    passbands: Sequence[Any] | None = None,
+    observed: NDArray[np.bool_] | None = None,
+    reference: str = "rSDSS",
 ) -> Fit:
-    """Fit N objects (bandfluxes and errors of shape (N, 60), microjansky) on one core."""
+    """Fit N objects on one core.
+
+    Bandfluxes and errors are of shape (N, B) and in microjansky, those that are not `observed`
+    left out; the passbands are those of J-PAS if no others are given. `reference` is the band of
+    the prior.
+    """
     from eazy import photoz, utils
 
+    passbands = list(load_filters("jpas") if passbands is None else passbands)
+    names = [band.name for band in passbands]
+    if flux.shape[1] != len(names):
+        raise ValueError(f"{flux.shape[1]} columns of fluxes for {len(names)} passbands")
+    if observed is not None:
+        flux, error = np.where(observed, flux, MISSING), np.where(observed, error, 1.0)
     work.mkdir(parents=True, exist_ok=True)
-    filter_file(work / "FILTER.RES")
+    filter_file(work / "FILTER.RES", passbands)
     if not (work / "prior.dat").exists():
         prior_file(work / "prior.dat", folder)
     listed = []
@@ -201,7 +226,7 @@ def run_eazy(
     np.savetxt(work / "template_error.dat", np.stack([rest, np.full_like(rest, size)], 1))
     catalogue = Table({"id": np.arange(1, len(flux) + 1), "z_spec": np.full(len(flux), -1.0)})
     catalogue["ra"] = catalogue["dec"] = np.zeros(len(flux))
-    for i in range(len(BANDS)):
+    for i in range(len(names)):
         catalogue[f"F{i + 1}"], catalogue[f"E{i + 1}"] = flux[:, i], error[:, i]
     Table({"column": ["none"], "trans": ["none"]}).write(
         work / "none.translate", format="ascii.no_header", overwrite=True
@@ -212,7 +237,7 @@ def run_eazy(
         "TEMPLATES_FILE": str(work / "templates.param"),
         "TEMP_ERR_FILE": str(work / "template_error.dat"), "TEMP_ERR_A2": 1.0,
         "SYS_ERR": SYS_ERR, "PRIOR_FILE": str(work / "prior.dat"),
-        "PRIOR_FILTER": BANDS.index("rSDSS") + 1, "PRIOR_ABZP": 23.9, "PRIOR_FLOOR": 1e-3,
+        "PRIOR_FILTER": names.index(reference) + 1, "PRIOR_ABZP": 23.9, "PRIOR_FLOOR": 1e-3,
         "Z_MIN": Z_MIN, "Z_MAX": Z_MAX, "Z_STEP": z_step, "Z_STEP_TYPE": 1,
         "NOT_OBS_THRESHOLD": -1e6, "APPLY_IGM": "y", "MW_EBV": 0.0, "VERBOSITY": 0,
         "OUTPUT_DIRECTORY": str(work), "MAIN_OUTPUT_FILE": str(work / "out"),
@@ -220,7 +245,7 @@ def run_eazy(
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         fitter = photoz.PhotoZ(
             translate_file=str(work / "none.translate"), params=settings, n_proc=-1,
-            tempfilt_data=template_grid(templates, z).astype(np.float32), random_draws=1,
+            tempfilt_data=template_grid(templates, z, passbands).astype(np.float32), random_draws=1,
         )  # fmt: skip
         began = time.process_time()
         fitter.fit_catalog(n_proc=0, get_best_fit=False, prior=False, verbose=False)
