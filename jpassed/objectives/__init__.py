@@ -1,5 +1,5 @@
 """Training objectives, one a file."""
 
-from jpassed.objectives.request_nll import request_nll
+from jpassed.objectives.request_nll import request_nll, row_nll
 
-__all__ = ["request_nll"]
+__all__ = ["request_nll", "row_nll"]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from jpassed.nn.model import Prediction, SEDModel
 
-__all__ = ["request_nll"]
+__all__ = ["request_nll", "row_nll"]
 
 
 def request_nll(
@@ -39,6 +39,21 @@ def request_nll(
     loss, counts : Tensor
         (R,) weighted means, 0 where no object counts, and the (R,) sums of weights.
     """
+    loss = row_nll(model, prediction, target, error, asked)
+    w = asked.to(loss.dtype)
+    if weight is not None:
+        w = w * weight.unsqueeze(-1)
+    counts = w.sum(0)
+    return (loss * w).sum(0) / counts.clamp(min=1e-6), counts
+
+
+def row_nll(
+    model: SEDModel, prediction: Prediction, target: Tensor, error: Tensor, asked: Tensor
+) -> Tensor:
+    """Negative log likelihood of every request of every object (B, R), 0 where not asked.
+
+    Parameters as of `request_nll`.
+    """
     # Both are cleaned, not only the loss: a gradient of 0 times NaN is NaN.
     target, error = torch.where(asked, target, 0.0), torch.where(asked, error, 0.0)
     loss = model.head.loss(prediction.parameters, target, error)
@@ -46,8 +61,4 @@ def request_nll(
         i = prediction.names.index("z")
         binned = model.redshift_head.loss(prediction.redshift_logits, target[:, i], error[:, i])
         loss = torch.cat((loss[:, :i], binned.unsqueeze(1), loss[:, i + 1 :]), 1)
-    w = asked.to(loss.dtype)
-    if weight is not None:
-        w = w * weight.unsqueeze(-1)
-    counts = w.sum(0)
-    return (torch.where(asked, loss, 0.0) * w).sum(0) / counts.clamp(min=1e-6), counts
+    return torch.where(asked, loss, 0.0)

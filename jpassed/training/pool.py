@@ -70,9 +70,7 @@ class GalaxyStore:
     def hold(self, galaxies: Galaxies) -> None:
         """Take these galaxies, and weigh them."""
         self.galaxies = galaxies
-        self.weights = density_weights(
-            galaxies, self.names, exponent=self.density, clip=self.clip
-        )
+        self.weights = density_weights(galaxies, self.names, exponent=self.density, clip=self.clip)
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Galaxies, Tensor, Tensor]:
         """Draw n galaxies, rare ones more often.

@@ -83,7 +83,10 @@ class Questioner:
             for i, name in enumerate(layout.bands)
         }
         self.redshift = scaling.names.index("z")
-        self.reference = layout.bands.index(SELECTION_BAND)
+        # Real objects need no weights, and their tables may lack the band of the selection.
+        self.reference = (
+            layout.bands.index(SELECTION_BAND) if SELECTION_BAND in layout.bands else None
+        )
 
     def ask_broad(self, seen: Observation, generator: torch.Generator) -> Question:
         """Draw a question about N objects that show the other filter sets alone."""
@@ -158,7 +161,7 @@ class Questioner:
         """Weights of the objects, given the bands that each of them shows; 1 for real ones."""
         weight = torch.ones_like(seen.weight)
         rows = seen.simulated
-        if self.mix.prior != "declared" or not bool(rows.any()):
+        if self.mix.prior != "declared" or self.reference is None or not bool(rows.any()):
             return weight
         truth, shown = seen.target[rows], observed[rows]
         suggested = suggested_log_flux(
@@ -193,9 +196,7 @@ class Questioner:
     def _drop_sets(self, observed: Tensor, generator: torch.Generator) -> Tensor:
         """Leave each set out as a whole for some objects: not every survey covers every field."""
         for columns in self.sets:
-            shown = torch.rand(
-                (observed.shape[0], 1), generator=generator, device=observed.device
-            )
+            shown = torch.rand((observed.shape[0], 1), generator=generator, device=observed.device)
             index = columns.to(observed.device)
             observed[:, index] &= shown < 0.65
         return observed
@@ -248,9 +249,7 @@ class Questioner:
         if given is not None:
             asked &= ~given.given
         scale = context.log_scale.exp()
-        flux, flux_sigma = flux_to_scaled(
-            seen.target[:, bands], scale, seen.target_error[:, bands]
-        )
+        flux, flux_sigma = flux_to_scaled(seen.target[:, bands], scale, seen.target_error[:, bands])
         # A measured bandflux is never asked while the same noise draw is in the context.
         flux_asked = seen.target_known[:, bands] & (
             seen.simulated.unsqueeze(1) | ~observed[:, bands]
