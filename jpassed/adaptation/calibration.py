@@ -196,9 +196,7 @@ def calibrate(
         write_beside(model, target, card, overwrite)
     elif target is not None:
         update_model(target, card)
-    return Calibration(
-        replace(task.model, card=card), target, _table(quantities), used, held_out
-    )
+    return Calibration(replace(task.model, card=card), target, _table(quantities), used, held_out)
 
 
 def uncalibrate(folder: str | os.PathLike[str]) -> list[str]:

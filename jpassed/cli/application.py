@@ -17,6 +17,7 @@ COMMANDS = {
     "annotate": "jpassed.cli.command_annotate",
     "calibrate": "jpassed.cli.command_calibrate",
     "crossmatch": "jpassed.cli.command_crossmatch",
+    "evaluate": "jpassed.cli.command_evaluate",
     "example": "jpassed.cli.command_example",
     "filters": "jpassed.cli.command_filters",
     "fetch": "jpassed.cli.command_fetch",

@@ -96,9 +96,7 @@ def _objects(
     return steps * batch / 1e6, "objects seen (millions)"
 
 
-def _draw_losses(
-    ax: Any, seen: NDArray[np.float64], records: Sequence[Mapping[str, Any]]
-) -> None:
+def _draw_losses(ax: Any, seen: NDArray[np.float64], records: Sequence[Mapping[str, Any]]) -> None:
     """Medians of the loss, and of what each group of requests loses."""
     series = {"loss": "loss (weighted sum)", **GROUPS}
     # Logs of earlier versions name the loss of redshift "z", and have no other group.

@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from jpassed.validation.assessment import Evaluation, evaluate
+from jpassed.validation.ensembles import qp_ensemble
+
+__all__ = ["Evaluation", "evaluate", "qp_ensemble"]

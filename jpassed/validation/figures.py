@@ -1,0 +1,138 @@
+"""The table of figures: every statistic of every selection, with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jpassed.evaluation import bootstrap_interval
+from jpassed.validation.compared import Compared
+from jpassed.validation.selections import FEWEST, Selection
+from jpassed.validation.statistics import Statistic
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["COLUMNS", "figures_of", "figures_table"]
+
+FloatArray = NDArray[np.float64]
+Row = dict[str, Any]
+
+COLUMNS = {
+    "quantity": "Quantity of the vocabulary",
+    "statistic": "Name of the figure, see definition",
+    "by": "What selects the objects; empty for all of them",
+    "selection": "Which objects the figure is of",
+    "low": "Lower end of the bin, included",
+    "high": "Upper end of the bin, excluded; per cent of the objects for the best by odds",
+    "n": "Number of objects",
+    "value": "The figure",
+    "lo": "Lower end of its bootstrap interval",
+    "hi": "Upper end of its bootstrap interval",
+    "unit": "Unit of the figure",
+    "ideal": "What calibrated or perfect predictions would give, where that is known",
+    "definition": "How the figure is computed",
+}
+
+
+def figures_of(
+    compared: Compared,
+    selections: Iterable[Selection],
+    statistics: Sequence[Statistic],
+    *,
+    unit: str,
+    groups: NDArray[np.intp] | None,
+    n_bootstrap: int,
+    seed: int,
+    level: float,
+) -> list[Row]:
+    """Rows of the table, of one quantity.
+
+    Parameters
+    ----------
+    compared : Compared
+    selections : iterable of Selection
+    statistics : sequence of Statistic
+        Those whose columns nothing is known of are left out.
+    unit : str
+        Of the quantity.
+    groups : ndarray (N,), optional
+        Object of each row: whole objects are resampled.
+    n_bootstrap : int
+        Resamplings; 0 for no intervals.
+    seed : int
+    level : float
+        Probability of the interval.
+    """
+    columns = compared.columns()
+    known = {name for name, values in columns.items() if np.isfinite(values[compared.use]).any()}
+    chosen = [s for s in statistics if set(s.needs) <= known]
+    names = sorted({name for s in chosen for name in s.needs})
+    rows = []
+    for selection in selections:
+        arrays = tuple(columns[name][selection.rows] for name in names)
+
+        def compute(*drawn: FloatArray) -> FloatArray:
+            given = dict(zip(names, drawn, strict=True))
+            return np.array([_of_known(s, [given[name] for name in s.needs]) for s in chosen])
+
+        value = low = high = np.full(len(chosen), np.nan)
+        if selection.rows.sum() >= FEWEST:
+            value = compute(*arrays)
+            if n_bootstrap:
+                own = None if groups is None else groups[selection.rows]
+                low, high = bootstrap_interval(compute, arrays, own, n_bootstrap, seed, level=level)
+        for i, s in enumerate(chosen):
+            n = _n_known(columns, s, selection)
+            rows.append(
+                {
+                    "quantity": compared.truth.quantity,
+                    "statistic": s.name,
+                    "by": selection.by,
+                    "selection": selection.label,
+                    "low": selection.low,
+                    "high": selection.high,
+                    "n": n,
+                    "value": value[i],
+                    "lo": low[i] if s.resampled else np.nan,
+                    "hi": high[i] if s.resampled else np.nan,
+                    "unit": unit if s.unit == "quantity" else "",
+                    "ideal": s.expected(n),
+                    "definition": s.definition,
+                }
+            )
+    return rows
+
+
+def _of_known(statistic: Statistic, arrays: list[FloatArray]) -> float:
+    """A statistic of the objects of which all that it needs is known."""
+    known = np.logical_and.reduce([np.isfinite(array) for array in arrays])
+    if not known.all():
+        arrays = [array[known] for array in arrays]
+    return float(statistic.function(*arrays)) if len(arrays[0]) >= FEWEST else np.nan
+
+
+def _n_known(columns: Mapping[str, FloatArray], statistic: Statistic, selection: Selection) -> int:
+    arrays = [columns[name][selection.rows] for name in statistic.needs]
+    return int(np.logical_and.reduce([np.isfinite(array) for array in arrays]).sum())
+
+
+def figures_table(rows: Sequence[Row]) -> Table:
+    """The rows as a table, masked where a number is not known."""
+    from astropy.table import Column, MaskedColumn, Table
+
+    table = Table()
+    for name, said in COLUMNS.items():
+        values = [row[name] for row in rows]
+        if name in ("low", "high", "value", "lo", "hi", "ideal"):
+            array = np.array(values, dtype=np.float64)
+            shape = "%.6g" if name in ("value", "lo", "hi") else None
+            column = MaskedColumn(array, mask=~np.isfinite(array), description=said)
+            column.format = shape
+        else:
+            column = Column(values, description=said)
+        table[name] = column
+    return table
