@@ -7,7 +7,7 @@ import json
 import os
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import Tensor
 from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.model import SEDModel
-from jpassed.vocabulary import Vocabulary, load_vocabulary
+from jpassed.vocabulary import Kind, Vocabulary, load_vocabulary
 
 __all__ = ["LoadedModel", "read_model", "write_model"]
 
@@ -38,11 +38,14 @@ class LoadedModel:
         Everything that was recorded with it (configuration, versions, provenance, figures).
     digest : str
         First 16 hexadecimal digits of the SHA-256 of the weights file.
+    vocabulary : Vocabulary
+        The kinds it knows: the common ones, and those that it learned besides.
     """
 
     network: SEDModel
     card: dict[str, Any]
     digest: str
+    vocabulary: Vocabulary = field(default_factory=load_vocabulary)
 
     @property
     def name(self) -> str:
@@ -75,6 +78,7 @@ def write_model(
     card : mapping
         Further records: training configuration, provenance, figures.
     vocabulary : Vocabulary
+        Of the network. Kinds beyond the common ones go into the card.
 
     Returns
     -------
@@ -102,7 +106,8 @@ def write_model(
         "format": FORMAT,
         **card,
         "model": config.as_dict(),
-        "vocabulary": vocabulary.digest,
+        "vocabulary": load_vocabulary().digest,
+        **_own_kinds(vocabulary),
         "sha256": hashlib.sha256(blob).hexdigest(),
         "parameters": int(sum(v.numel() for v in half.values())),
     }
@@ -117,6 +122,29 @@ def write_model(
     except OSError as exc:
         raise FileError(f"cannot write the model to {folder}: {exc}") from exc
     return folder
+
+
+def _own_kinds(vocabulary: Vocabulary) -> dict[str, Any]:
+    """What the card says of kinds beyond the common ones; nothing if there are none."""
+    own = vocabulary.kinds[len(load_vocabulary()) :]
+    return {"own_kinds": [asdict(kind) for kind in own]} if own else {}
+
+
+def _whole_vocabulary(card: Mapping[str, Any], folder: Path) -> Vocabulary:
+    """The common kinds and those that the card adds."""
+    vocabulary = load_vocabulary()
+    if card.get("vocabulary") != vocabulary.digest:
+        raise ModelError(
+            f"{folder} was trained with vocabulary {card.get('vocabulary')}, this version of "
+            f"jpassed has {vocabulary.digest}: use the jpassed version in its card "
+            f"({card.get('package_version')}), or train again"
+        )
+    try:
+        return vocabulary.extended([Kind(**entry) for entry in card.get("own_kinds", [])])
+    except (TypeError, InputError) as exc:
+        raise ModelError(
+            f"{folder / CARD}: its own kinds are not those of this version of jpassed: {exc}"
+        ) from exc
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -172,13 +200,7 @@ def read_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
             f"{folder / WEIGHTS} is damaged: its SHA-256 {digest[:16]} is not the recorded "
             f"{str(card.get('sha256'))[:16]}. Install the model again"
         )
-    vocabulary = load_vocabulary()
-    if card.get("vocabulary") != vocabulary.digest:
-        raise ModelError(
-            f"{folder} was trained with vocabulary {card.get('vocabulary')}, this version of "
-            f"jpassed has {vocabulary.digest}: use the jpassed version in its card "
-            f"({card.get('package_version')}), or train again"
-        )
+    vocabulary = _whole_vocabulary(card, folder)
     try:
         config = ModelConfig.from_dict(card["model"])
     except (KeyError, TypeError, AttributeError, InputError) as exc:
@@ -192,4 +214,4 @@ def read_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
         # torch reports every tensor on a line of its own; one line with the first says enough.
         reason = textwrap.shorten(str(exc), 300, placeholder=" ...")
         raise ModelError(f"{folder / WEIGHTS} does not fit its card: {reason}") from exc
-    return LoadedModel(network.eval().to(device), card, digest[:16])
+    return LoadedModel(network.eval().to(device), card, digest[:16], vocabulary)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,28 @@ class Vocabulary:
     def scalars(self) -> tuple[str, ...]:
         """Names of the kinds that are a quantity by themselves (all but bandflux)."""
         return tuple(kind.name for kind in self.kinds if kind.name != BANDFLUX)
+
+    def extended(self, kinds: Iterable[Kind]) -> Vocabulary:
+        """The same with further kinds behind these: those of a model that learned more.
+
+        The digest stays that of the common kinds when there are none to add, and tells the
+        additions otherwise.
+
+        Raises
+        ------
+        InputError
+            If a name is taken.
+        """
+        added = tuple(kinds)
+        if not added:
+            return self
+        for position, kind in enumerate(added):
+            before = (*self.names, *(other.name for other in added[:position]))
+            if kind.name in before:
+                raise InputError(f"kind {kind.name!r} exists already: give it another name")
+        text = json.dumps([self.digest, *(asdict(kind) for kind in added)], sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return Vocabulary((*self.kinds, *added), digest, self.definitions)
 
     def index(self, name: str) -> int:
         """Position of a kind; raises `UnknownNameError`."""
