@@ -74,7 +74,7 @@ def plan_draws(task: Task, samples: int, joint: bool, seed: int | None) -> DrawP
     if not names:
         return None
     count = max(samples, DERIVED_DRAWS) if derived else samples
-    drawn = chain(["z", *needed(names)])
+    drawn = chain(["z", *needed(names)], vocabulary=task.model.vocabulary)
     return DrawPlan(names, count, task.sampler(), generators(drawn, seed))
 
 

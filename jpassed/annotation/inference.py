@@ -24,7 +24,6 @@ from jpassed.tokens import (
     build_context,
     build_requests,
 )
-from jpassed.vocabulary import load_vocabulary
 
 __all__ = ["DEFAULT_BATCH", "Batch", "Predictor"]
 
@@ -42,11 +41,15 @@ class Batch:
     posterior : Posterior
     log_scale : ndarray
         Natural logarithm of each object's flux scale in microjansky.
+    vector : ndarray or None
+        (rows, W) float32, what the network makes of the bands of its patch, whatever the labels
+        and requests; None for a model without a dense readout.
     """
 
     rows: slice
     posterior: Posterior
     log_scale: NDArray[np.float64]
+    vector: NDArray[np.float32] | None = None
 
 
 class Predictor:
@@ -85,7 +88,7 @@ class Predictor:
     ) -> None:
         self.model = model
         self.outputs = tuple(outputs)
-        self.vocabulary = load_vocabulary()
+        self.vocabulary = model.vocabulary
         self.device = choose_device(device)
         self.network = model.network
         if next(self.network.parameters()).device.type != self.device.type:
@@ -129,13 +132,15 @@ class Predictor:
         units = {name: self.vocabulary[name].unit for name in self.outputs}
         for start in range(0, len(photometry), size):
             rows = slice(start, min(start + size, len(photometry)))
-            entries, log_scale = self._answer(photometry, labels, rows, layout, self.requests)
+            entries, log_scale, vector = self._answer(
+                photometry, labels, rows, layout, self.requests
+            )
             for name in self.outputs:
                 if name in labels and labels[name].observed[rows].any():
                     others = {key: value for key, value in labels.items() if key != name}
                     request = self._ask([name])
                     entries |= self._answer(photometry, others, rows, layout, request)[0]
-            yield Batch(rows, Posterior(entries, units), log_scale)
+            yield Batch(rows, Posterior(entries, units), log_scale, vector)
 
     def _answer(
         self,
@@ -144,12 +149,15 @@ class Predictor:
         rows: slice,
         layout: BandLayout,
         requests: Requests,
-    ) -> tuple[dict[str, Distribution], NDArray[np.float64]]:
+    ) -> tuple[dict[str, Distribution], NDArray[np.float64], NDArray[np.float32] | None]:
         context = self.context(photometry, labels, rows, layout)
+        there = context.to(self.device)
         with torch.inference_mode():
-            prediction = self.network(context.to(self.device), requests)
+            observed = self.network.embed_observed(there)
+            prediction = self.network(there, requests, observed)
         log_scale = context.log_scale.numpy().astype(np.float64)
-        return self.distributions(prediction, log_scale), log_scale
+        vector = None if observed.dense is None else observed.dense.float().cpu().numpy()
+        return self.distributions(prediction, log_scale), log_scale, vector
 
     def context(
         self,

@@ -157,7 +157,7 @@ class JointSampler:
         asked = tuple(dict.fromkeys([names] if isinstance(names, str) else names))
         if not asked:
             raise InputError("expected at least one quantity to draw, got none")
-        drawn = chain(["z", *needed(asked)], order)
+        drawn = chain(["z", *needed(asked)], order, self.predictor.vocabulary)
         strata = n if redshifts is None else min(int(redshifts), n)
         if strata < 1:
             raise InputError(f"redshifts: expected a positive number, got {redshifts}")
@@ -182,7 +182,7 @@ class JointSampler:
                 raise InputError(f"{name}: expected one value per object, got {x.shape}")
             if name in self.labels:
                 raise InputError(f"{name} is in the context already: its density is not asked")
-        drawn = chain(needed(truth), order)
+        drawn = chain(needed(truth), order, self.predictor.vocabulary)
         if set(drawn) != set(truth):
             raise InputError("derived quantities have no density; give what they are made of")
         parts = []

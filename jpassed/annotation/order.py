@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from jpassed.exceptions import InputError, UnknownNameError
-from jpassed.vocabulary import load_vocabulary, split_quantity
+from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
 from jpassed.vocabulary.vocabulary import BANDFLUX
 
 __all__ = ["chain", "leans_on", "most_labels"]
@@ -34,7 +34,11 @@ def most_labels(card: Mapping[str, Any]) -> int:
         return USUAL_LABELS
 
 
-def chain(names: Iterable[str], order: Sequence[str] | None = None) -> tuple[str, ...]:
+def chain(
+    names: Iterable[str],
+    order: Sequence[str] | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> tuple[str, ...]:
     """The order in which quantities are drawn.
 
     Parameters
@@ -44,6 +48,8 @@ def chain(names: Iterable[str], order: Sequence[str] | None = None) -> tuple[str
     order : sequence of str, optional
         Some or all of them; the others follow in the default order. Redshift is first unless
         `order` names it, and bandfluxes are last.
+    vocabulary : Vocabulary, optional
+        The kinds that there are; the common ones by default.
 
     Raises
     ------
@@ -59,10 +65,11 @@ def chain(names: Iterable[str], order: Sequence[str] | None = None) -> tuple[str
     for name in first:
         if name not in wanted:
             raise UnknownNameError("quantity in the order", name, wanted)
-    default = [*_relations()["order"], *load_vocabulary().scalars]
+    words = load_vocabulary() if vocabulary is None else vocabulary
+    default = [*_relations()["order"], *words.scalars]
     for name in wanted:
         if split_quantity(name)[0] != BANDFLUX and name not in default:
-            raise UnknownNameError("quantity", name, load_vocabulary().scalars)
+            raise UnknownNameError("quantity", name, words.scalars)
 
     def rank(name: str) -> tuple[int, int]:
         if split_quantity(name)[0] == BANDFLUX:

@@ -18,7 +18,7 @@ from jpassed.exceptions import InputError, UnrecognisedTableError
 from jpassed.io.zeropoint_file import read_zeropoints
 from jpassed.surveys import detect_survey
 from jpassed.surveys.zeropoints import ZeroPoints
-from jpassed.weights import load_model
+from jpassed.weights import load_model, model_vocabulary
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -58,7 +58,10 @@ class PageAnnotator:
     ) -> None:
         self._options = dict(options)
         self._progress = progress
-        read_outputs(self._options.get("outputs"))  # a slip there is told before a page is asked
+        # A slip there is told before a page is asked.
+        read_outputs(
+            self._options.get("outputs"), model_vocabulary(self._options.get("model", "default"))
+        )
         if self._options.get("zeropoints") is not None:
             self._options["zeropoints"] = read_zeropoints(self._options["zeropoints"])
         self._loaded = load_model(self._options.get("model", "default"))

@@ -14,6 +14,7 @@ import jpassed
 from jpassed.annotation.derived import is_derived
 from jpassed.annotation.draws import DrawPlan, derived_columns, plan_draws
 from jpassed.annotation.flags import describe_flags
+from jpassed.annotation.intruders import TaskIntruders
 from jpassed.annotation.output import (
     PREFIX,
     OutputColumns,
@@ -28,6 +29,7 @@ from jpassed.exceptions import InputError
 from jpassed.io.native_columns import copied
 from jpassed.posteriors import Posterior
 from jpassed.posteriors.columns import grid_meta, posterior_columns
+from jpassed.weights import model_vocabulary
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -110,7 +112,8 @@ def annotate(
     -------
     astropy.table.QTable
         The table's own columns, unchanged, then for every quantity q ``jp_q`` (median),
-        ``jp_q_err`` (half the 16-84 % interval), ``jp_q_lo``, ``jp_q_hi``; then ``jp_flag`` (see
+        ``jp_q_err`` (half the 16-84 % interval), ``jp_q_lo``, ``jp_q_hi``; then ``jp_intruder``
+        (probability of a star or QSO, where the model has such a score), ``jp_flag`` (see
         `jpassed.annotation.FLAGS`) and ``jp_nbands``. Bandfluxes are in microjansky. Rows
         without any usable band or label are flagged and masked; so are lines that lie outside
         the J-PAS range at the known or predicted redshift. Of derived quantities these are the
@@ -139,7 +142,7 @@ def annotate(
     ``z_spec``, with its error.
     """
     check_table(table)
-    wanted = read_outputs(outputs)
+    wanted = read_outputs(outputs, model_vocabulary(model))
     if isinstance(samples, bool) or not isinstance(samples, (int, np.integer)) or samples < 0:
         raise InputError(f"samples: expected 0 or a positive whole number, got {samples!r}")
     existing = written_before(table.colnames, wanted)
@@ -167,18 +170,20 @@ def annotate(
         task = refiner.task
     plan = plan_draws(task, int(samples), bool(joint), seed)
     own = generators(wanted, seed)
-    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, progress)
+    intruders = TaskIntruders(task)
+    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, intruders, progress)
     result = copied(table)
     _drop(result, existing)
     for column in columns:
         result.add_column(column)
+    intruders.add_column(result)
     _add_row_columns(result, task, flag)
     if refiner is not None:
         refiner.add_row_columns(result)
     result.meta.pop("jp_zeropoints", None)  # of an earlier annotation
     result.meta.update(_provenance(task))
     if pdf:
-        result.meta.update(grid_meta(task.quantities))
+        result.meta.update(grid_meta(task.quantities, task.model.vocabulary))
     return result
 
 
@@ -203,7 +208,7 @@ def infer(
         with the default outputs. ``posterior.sample(100)`` draws all quantities together.
     """
     check_table(table)
-    asked = read_outputs(outputs)
+    asked = read_outputs(outputs, model_vocabulary(model))
     derived = [name for name in asked if is_derived(name)]
     if derived:
         raise InputError(
@@ -231,6 +236,7 @@ def _columns(
     own: Mapping[str, np.random.Generator],
     plan: DrawPlan | None,
     refiner: TaskRefiner | None,
+    intruders: TaskIntruders,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Any], NDArray[np.int32]]:
     """Columns and flags of all rows."""
@@ -258,6 +264,7 @@ def _columns(
             rows,
             posterior_columns(
                 posterior,
+                task.model.vocabulary,
                 names=task.quantities,
                 prefix=PREFIX,
                 masked=masks,
@@ -274,7 +281,7 @@ def _columns(
                 rows,
                 derived_columns(draws, derived, prefix=PREFIX, masked=blind, samples=samples),
             )
-        flag[rows] = task.flags(rows, batch.log_scale)
+        flag[rows] = task.flags(rows, batch.log_scale) | intruders.flags(rows, batch.vector)
         if progress is not None:
             progress(rows.stop, len(task))
     return in_order(out.finish(), task.outputs), flag

@@ -30,9 +30,9 @@ from jpassed.surveys import (
 )
 from jpassed.surveys.columns import numbers_and_mask
 from jpassed.surveys.labels import SENTINELS
-from jpassed.vocabulary import load_vocabulary, split_quantity
+from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
 from jpassed.vocabulary.lines import LINE_LIMITS
-from jpassed.weights import load_model
+from jpassed.weights import load_model, model_vocabulary
 
 if TYPE_CHECKING:
     from jpassed.annotation.inference import Batch
@@ -174,8 +174,13 @@ def check_table(table: Any) -> None:
         )
 
 
-def read_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
+def read_outputs(
+    outputs: Sequence[str] | str | None, vocabulary: Vocabulary | None = None
+) -> tuple[str, ...]:
     """Quantities asked, of the vocabulary or derived, each once; a text is split at its commas.
+
+    The vocabulary is that of the model (`jpassed.weights.model_vocabulary`), which may know more
+    kinds than the common one.
 
     Raises
     ------
@@ -196,7 +201,7 @@ def read_outputs(outputs: Sequence[str] | str | None) -> tuple[str, ...]:
         ) from None
     if not names:
         raise InputError("outputs: expected at least one quantity, got none")
-    vocabulary = load_vocabulary()
+    vocabulary = load_vocabulary() if vocabulary is None else vocabulary
     for name in names:
         kind, band = split_quantity(name) if isinstance(name, str) else ("", None)
         if is_derived(name):
@@ -235,7 +240,8 @@ def prepare(
         raise InputError(f"batch_size: expected a positive whole number, got {batch_size!r}")
     rules = _survey_of(table, survey)
     named = {**(rules.context if rules is not None else {}), **(context or {})}
-    labels = read_labels(table, named) if named else {}
+    vocabulary = model_vocabulary(model)
+    labels = read_labels(table, named, vocabulary) if named else {}
     if rules is not None:
         photometry = read_photometry(table, rules)
     elif labels:
@@ -259,7 +265,7 @@ def prepare(
     photometry = _placeable(photometry, loaded, messages)
     for message in messages:
         logger.warning(message)
-    bad, outside = _doubtful_labels(table, labels)
+    bad, outside = _doubtful_labels(table, labels, vocabulary)
     return Task(
         photometry,
         labels,
@@ -370,10 +376,9 @@ def _shown(bands: Sequence[str]) -> str:
 
 
 def _doubtful_labels(
-    table: Any, labels: Mapping[str, LabelColumn]
+    table: Any, labels: Mapping[str, LabelColumn], vocabulary: Vocabulary
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Rows with a label that has a value but was left out, and rows with one out of range."""
-    vocabulary = load_vocabulary()
     bad, outside = np.zeros((2, len(table)), dtype=bool)
     for name, column in labels.items():
         raw, missing = numbers_and_mask(table[column.column], column.column)

@@ -121,7 +121,7 @@ class Workbench:
         from jpassed.weights import load_model
 
         self._options = {**options, "model": load_model(options.get("model", "default"))}
-        read_outputs(self._options.get("outputs"))
+        read_outputs(self._options.get("outputs"), self._options["model"].vocabulary)
         self._folder = folder
         self._on_selection = on_selection
         self._interrupted = interrupted

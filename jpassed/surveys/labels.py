@@ -11,7 +11,7 @@ import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.surveys.columns import column_unit, numbers_and_mask
-from jpassed.vocabulary import Kind, load_vocabulary
+from jpassed.vocabulary import Kind, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +63,9 @@ class LabelColumn:
     messages: tuple[str, ...] = field(default=())
 
 
-def read_labels(table: Any, mapping: Mapping[str, str]) -> dict[str, LabelColumn]:
+def read_labels(
+    table: Any, mapping: Mapping[str, str], vocabulary: Vocabulary | None = None
+) -> dict[str, LabelColumn]:
     """Read labels that the user names as context.
 
     Parameters
@@ -74,6 +76,8 @@ def read_labels(table: Any, mapping: Mapping[str, str]) -> dict[str, LabelColumn
         Quantity of the vocabulary to column, ``{"z": "z_spec"}``; the column of the error may
         follow after a comma (``"z_spec,z_spec_unc"``), else ``z_spec_err``, ``e_z_spec``,
         ``z_specerr``, ``z_spec_error`` and their like are looked for, in any case.
+    vocabulary : Vocabulary, optional
+        Kinds that there are; the common ones by default.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def read_labels(table: Any, mapping: Mapping[str, str]) -> dict[str, LabelColumn
     >>> labels["z"].observed
     array([ True, False])
     """
-    vocabulary = load_vocabulary()
+    vocabulary = load_vocabulary() if vocabulary is None else vocabulary
     labels = {}
     for quantity, text in mapping.items():
         if quantity.startswith("flux:") or quantity == "flux":

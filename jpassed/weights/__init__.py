@@ -7,12 +7,19 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameError
+from jpassed.exceptions import (
+    FileError,
+    InputError,
+    JpassedError,
+    ModelError,
+    UnknownNameError,
+)
+from jpassed.vocabulary import Kind, Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from jpassed.nn.checkpoint import LoadedModel
 
-__all__ = ["find_model", "list_models", "load_model"]
+__all__ = ["find_model", "list_models", "load_model", "model_vocabulary"]
 
 _FOLDER = Path(__file__).parent
 
@@ -88,3 +95,28 @@ def load_model(
     if isinstance(name, LoadedModel):
         return name
     return read_model(find_model(name), device)
+
+
+def model_vocabulary(name: str | os.PathLike[str] | LoadedModel = "default") -> Vocabulary:
+    """The kinds that a model knows, without its weights being read.
+
+    Parameters
+    ----------
+    name : str, path or LoadedModel
+        As of `load_model`.
+
+    Returns
+    -------
+    Vocabulary
+        The common one for a model that is missing or damaged: `load_model` says what is wrong.
+    """
+    own = getattr(name, "vocabulary", None)
+    if isinstance(own, Vocabulary):
+        return own
+    common = load_vocabulary()
+    try:
+        path = find_model(name) / "model.json"  # type: ignore[arg-type]
+        card = json.loads(path.read_text("utf-8"))
+        return common.extended([Kind(**entry) for entry in card.get("own_kinds", [])])
+    except (OSError, ValueError, TypeError, AttributeError, JpassedError):
+        return common
