@@ -23,7 +23,7 @@ BAND = (0.025, 0.975)
 Values = ArrayLike | Mapping[str, ArrayLike]
 
 
-def plot_pit(pit: Values, *, bins: int = 20, ax: Axes | None = None) -> Axes:
+def plot_pit(pit: Values, *, bins: int | None = None, ax: Axes | None = None) -> Axes:
     """
     Draw the histogram of PIT values, with the scatter that calibrated posteriors would have.
 
@@ -35,7 +35,8 @@ def plot_pit(pit: Values, *, bins: int = 20, ax: Axes | None = None) -> Axes:
     pit : array (N,), or mapping of str to such arrays
         Values within 0 and 1; those that are not finite are left out. Of several samples, such as
         before and after a recalibration, all are drawn.
-    bins : int
+    bins : int, optional
+        By default one for 20 objects, from 8 to 20.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
 
@@ -52,8 +53,9 @@ def plot_pit(pit: Values, *, bins: int = 20, ax: Axes | None = None) -> Axes:
     """
     samples = _samples(pit)
     ax = axes_or_current(ax)
-    edges = np.linspace(0.0, 1.0, bins + 1)
     n = min(len(values) for values in samples.values())
+    bins = int(np.clip(n // 20, 8, 20)) if bins is None else bins
+    edges = np.linspace(0.0, 1.0, bins + 1)
     low, high = binom.ppf(BAND, n, 1.0 / bins) * bins / n
     ax.axhspan(low, high, color="0.85", linewidth=0, label="95 % of calibrated bins")
     ax.axhline(1.0, color="0.4", linewidth=0.8)

@@ -108,7 +108,7 @@ def plot_predicted(
         bar = ax.figure.colorbar(counts[3], ax=ax, pad=0.02)
         bar.set_label("objects")
     else:
-        ax.plot(x, y, ".", color="tab:blue", markersize=4, alpha=0.5, markeredgewidth=0)
+        ax.plot(x, y, ".", color="tab:blue", markersize=6, alpha=0.6, markeredgewidth=0)
     ax.plot(limits, limits, color="black", linewidth=0.9)
     ax.set_xlim(limits)
     ax.set_ylim(limits)

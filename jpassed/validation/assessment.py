@@ -226,7 +226,8 @@ def evaluate(
         "predictions": "; ".join(dict.fromkeys(one.source for one in compared.values())),
         **{key: value for key, value in about.items() if value},
         "truth": ", ".join(_said(true) for true in truths.values()),
-        "bootstrap": f"{n_bootstrap} resamplings, {100 * LEVEL:.0f} % intervals, seed {seed}",
+        "intervals": f"{100 * LEVEL:.0f} %, bootstrap of {n_bootstrap} resamplings (seed {seed}), "
+        "of shares Jeffreys' binomial interval",
         "jpassed": jpassed.__version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

@@ -30,8 +30,8 @@ COLUMNS = {
     "high": "Upper end of the bin, excluded; per cent of the objects for the best by odds",
     "n": "Number of objects",
     "value": "The figure",
-    "lo": "Lower end of its bootstrap interval",
-    "hi": "Upper end of its bootstrap interval",
+    "lo": "Lower end of its 68 % interval: bootstrap, of shares Jeffreys' binomial one",
+    "hi": "Upper end of its 68 % interval",
     "unit": "Unit of the figure",
     "ideal": "What calibrated or perfect predictions would give, where that is known",
     "definition": "How the figure is computed",
@@ -87,6 +87,9 @@ def figures_of(
                 low, high = bootstrap_interval(compute, arrays, own, n_bootstrap, seed, level=level)
         for i, s in enumerate(chosen):
             n = _n_known(columns, s, selection)
+            ends = (low[i], high[i]) if s.resampled else (np.nan, np.nan)
+            if s.percent and groups is None and n_bootstrap and np.isfinite(value[i]):
+                ends = share_interval(value[i], n, level)
             rows.append(
                 {
                     "quantity": compared.truth.quantity,
@@ -97,8 +100,8 @@ def figures_of(
                     "high": selection.high,
                     "n": n,
                     "value": value[i],
-                    "lo": low[i] if s.resampled else np.nan,
-                    "hi": high[i] if s.resampled else np.nan,
+                    "lo": ends[0],
+                    "hi": ends[1],
                     "unit": unit if s.unit == "quantity" else "",
                     "ideal": s.expected(n),
                     "definition": s.definition,
@@ -113,6 +116,18 @@ def _of_known(statistic: Statistic, arrays: list[FloatArray]) -> float:
     if not known.all():
         arrays = [array[known] for array in arrays]
     return float(statistic.function(*arrays)) if len(arrays[0]) >= FEWEST else np.nan
+
+
+def share_interval(share: float, n: int, level: float) -> tuple[float, float]:
+    """Interval of a share of n objects with Jeffreys' prior; it holds the share itself.
+
+    Brown, Cai & DasGupta 2001, Stat. Sci. 16, 101. A bootstrap says that a share of none is none,
+    whatever the number of objects.
+    """
+    from scipy.stats import beta
+
+    low, high = beta.ppf([0.5 - level / 2, 0.5 + level / 2], n * share + 0.5, n * (1 - share) + 0.5)
+    return min(float(low), share), max(float(high), share)
 
 
 def _n_known(columns: Mapping[str, FloatArray], statistic: Statistic, selection: Selection) -> int:

@@ -22,12 +22,17 @@ __all__ = ["report_page"]
 
 SHOWN = {
     True: ("bias", "sigma_nmad", "sigma_68", "outliers_0.05", "outliers_0.15", "within_0.01",
-           "odds", "coverage_68", "coverage_95", "coverage_quoted", "pit_distance", "crps",
-           "log_score"),
-    False: ("bias", "scatter", "bias_dex", "scatter_dex", "quoted_error", "coverage_68",
-            "coverage_95", "coverage_quoted", "pit_distance", "crps", "log_score"),
+           "coverage_68", "coverage_quoted", "pit_distance", "crps"),
+    False: ("bias", "scatter", "bias_dex", "scatter_dex", "coverage_68", "coverage_quoted",
+            "pit_distance", "crps"),
 }  # fmt: skip
 """Statistics of the tables by magnitude and redshift; all are in figures.ecsv."""
+
+SHORT = {
+    "outliers_0.05": "beyond 0.05", "outliers_0.15": "beyond 0.15", "coverage_68": "68 % hold",
+    "coverage_quoted": "68 % hold", "pit_distance": "PIT distance",
+}  # fmt: skip
+"""Heads of these tables, where the titles are long."""
 
 TITLES = {"jp_flag": "flag", "z_true": "true redshift"}
 COUNT_HEADS = {
@@ -49,6 +54,7 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
   vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 thead th { border-bottom: 2px solid #888; } tbody tr:hover { background: #f4f4f4; }
+tbody th { white-space: nowrap; } table.bins { font-size: .86rem; }
 td.n span { color: #555; font-size: .82rem; display: block; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
 dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
@@ -148,7 +154,7 @@ def _overall(rows: Any, statistics: Mapping[str, Statistic]) -> str:
     n = int(whole["n"].max())
     heads = [f"all {n}"] + ([f"no flag, {int(clean['n'].max())}"] if others else []) + ["ideal"]
     return _table(
-        "All objects; 68 % bootstrap intervals beneath the figures",
+        "All objects; 68 % intervals beneath the figures",
         ["statistic", *heads, "definition"], lines, numeric=range(1, len(heads) + 1),
     )  # fmt: skip
 
@@ -160,10 +166,13 @@ def _by(rows: Any, statistics: Mapping[str, Statistic], shown: Sequence[str], by
         part = {str(r["statistic"]): r for r in rows[rows["selection"] == label]}
         n = max(int(r["n"]) for r in part.values())
         cells = "".join(_cell(part[s], statistics[s]) for s in present)
+        low, high = (next(iter(part.values()))[end] for end in ("low", "high"))
+        if not np.ma.is_masked(low):
+            label = f"{low:g} to {high:g}"
         lines.append(f'<tr><th scope="row">{escape(label)}</th><td class="n">{n}</td>{cells}</tr>')
-    heads = ["selection", "n", *(statistics[s].title for s in present)]
+    heads = [TITLES.get(by, by), "n", *(SHORT.get(s, statistics[s].title) for s in present)]
     caption = f"By {TITLES.get(by, by)}; bins with fewer than 5 objects have no figures"
-    return _table(caption, heads, lines, numeric=range(1, len(heads)))
+    return _table(caption, heads, lines, numeric=range(1, len(heads)), kind="bins")
 
 
 def _cell(row: Any, statistic: Statistic) -> str:
@@ -202,7 +211,12 @@ def _flags(flags: Any) -> str:
 
 
 def _table(
-    caption: str, heads: Sequence[str], lines: Iterable[str], *, numeric: Iterable[int]
+    caption: str,
+    heads: Sequence[str],
+    lines: Iterable[str],
+    *,
+    numeric: Iterable[int],
+    kind: str = "all",
 ) -> str:
     right = set(numeric)
     head = "".join(
@@ -210,8 +224,8 @@ def _table(
         for i, text in enumerate(heads)
     )
     return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption><thead><tr>{head}</tr>'
-        f"</thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f'<div class="wide"><table class="{kind}"><caption>{escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
