@@ -14,6 +14,7 @@ from jpassed.posteriors.columns import column_name
 __all__ = ["PREFIX", "OutputColumns", "in_order", "written_before"]
 
 PREFIX = "jp_"
+ROW_COLUMNS = (f"{PREFIX}intruder", f"{PREFIX}flag", f"{PREFIX}nbands")
 SUFFIXES = ("err", "lo", "hi", "defined", "pdf", "samples")
 
 
@@ -83,7 +84,7 @@ def written_before(names: Sequence[str], outputs: Sequence[str]) -> list[str]:
     for name in names:
         lower = name.lower()
         stem, _, suffix = lower.rpartition("_")
-        if lower in stems or lower in (f"{PREFIX}flag", f"{PREFIX}nbands"):
+        if lower in stems or lower in ROW_COLUMNS:
             found.append(name)
         elif stem in stems and suffix in SUFFIXES:
             found.append(name)
