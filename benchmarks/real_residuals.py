@@ -82,13 +82,12 @@ def summary(real: dict[str, Any], twin: dict[str, Any]) -> dict[str, Any]:
     both = [band for band in real if "mag" in real[band] and "mag" in twin.get(band, {})]
     result: dict[str, Any] = {"bands": len(both)}
     for name, rows in (("real", real), ("simulated", twin)):
-        medians = np.array([rows[band]["mag"][0] for band in both])
+        medians = np.array([rows[band]["mag"][0] for band in both] or [np.nan])
+        widths = [rows[band]["width"] for band in both] or [np.nan]
+        scatter = [rows[band]["scatter"] for band in both] or [np.nan]
         result[f"{name}, rms of medians"] = float(np.sqrt(np.mean(medians**2)))
-        result[f"{name}, largest"] = float(medians[np.argmax(np.abs(medians))])
-        result[f"{name}, median width"] = float(np.median([rows[band]["width"] for band in both]))
-        result[f"{name}, median scatter"] = float(
-            np.median([rows[band]["scatter"] for band in both])
-        )
+        result[f"{name}, median width"] = float(np.median(widths))
+        result[f"{name}, median scatter"] = float(np.median(scatter))
     out = []
     for band in both:
         value, low, high = real[band]["mag"]

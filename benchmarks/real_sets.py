@@ -149,7 +149,7 @@ def twins_of(
     rng = np.random.default_rng(seed)
     flux = true[:, order] + own * rng.standard_normal(own.shape)
     table, _ = noisy_draws(flux_table(real.bands, flux, own, real.observed), 1, noise, seed)
-    group = np.arange(len(real))
+    group = 1_000_000 * seed + np.arange(len(real))
     return jpas_set(
         table, real.passbands, real.z, group=group, place=real.place, known=labels
     )  # fmt: skip
