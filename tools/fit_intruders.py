@@ -3,10 +3,10 @@
     PYTHONPATH=. python tools/fit_intruders.py FOLDER [--model default] [-o FILE]
 
 FOLDER is the shared data. Simulated galaxies, flat in magnitude and of the declared prior at each,
-against the stars and quasars of `intruder_sources`, all with fresh noise of ``minijpas-v1`` and half
-of them with a part of their bands: a logistic regression on the vector of the network's patch. The
-threshold is the lowest at which at most 5 % of simulated galaxies are flagged with any number of
-bands. A minute and a half on one core. Every new network needs its own.
+against the stars and quasars of `intruder_sources`, all with fresh noise of ``minijpas-v1`` and
+half of them with a part of their bands: a logistic regression on the vector of the network's patch.
+The threshold is the lowest at which at most 5 % of simulated galaxies are flagged with any number
+of bands. Under a minute of one core. Every new network needs its own.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _load(digest: str, name: str, path: Path) -> IntruderScore | None:
             with safe_open(path, framework="numpy") as stored:
                 card = json.loads(stored.metadata()["card"])
                 if card["network"] == digest:
-                    parts = [stored.get_tensor(key).astype(np.float32) for key in ("weight", "bias")]
+                    parts = [stored.get_tensor(k).astype(np.float32) for k in ("weight", "bias")]
                     found = IntruderScore(parts[0], parts[1], float(card["threshold"]), card)
         except (SafetensorError, KeyError, TypeError, ValueError, OSError) as exc:
             raise ModelError(f"{path} is damaged: {exc}. Install jpassed again") from exc
