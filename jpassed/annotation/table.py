@@ -180,7 +180,8 @@ def annotate(
     _add_row_columns(result, task, flag)
     if refiner is not None:
         refiner.add_row_columns(result)
-    result.meta.pop("jp_zeropoints", None)  # of an earlier annotation
+    for name in ("jp_zeropoints", "jp_calibration"):
+        result.meta.pop(name, None)  # of an earlier annotation
     result.meta.update(_provenance(task))
     if pdf:
         result.meta.update(grid_meta(task.quantities, task.model.vocabulary))
@@ -315,6 +316,9 @@ def _add_row_columns(table: QTable, task: Task, flag: NDArray[np.int32]) -> None
 
 def _provenance(task: Task) -> dict[str, str]:
     own = {"jp_zeropoints": task.zeropoints} if task.zeropoints else {}
+    if calibrations := task.model.card.get("calibrations"):
+        last = calibrations[-1]  # which the digest of the weights does not tell
+        own["jp_calibration"] = f"{last['date']} {last['table']}".strip()
     return {
         **own,
         "jp_model": task.model.name,
