@@ -26,6 +26,7 @@ from jpassed.annotation.task import check_table, prepare
 from jpassed.evaluation import Truth, coverage, pit_distance, read_truth, score_objects
 from jpassed.exceptions import InputError
 from jpassed.posteriors import Recalibration
+from jpassed.weights import model_vocabulary
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jpassed.annotation.task import Task
     from jpassed.nn.checkpoint import LoadedModel
     from jpassed.surveys import Survey
+    from jpassed.surveys.zeropoints import ZeroPoints
 
 __all__ = ["Calibration", "calibrate", "uncalibrate"]
 
@@ -76,6 +78,7 @@ def calibrate(
     model: str | os.PathLike[str] | LoadedModel = "default",
     context: Mapping[str, str] | None = None,
     survey: str | os.PathLike[str] | Survey = "auto",
+    zeropoints: str | os.PathLike[str] | ZeroPoints | None = None,
     groups: str | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -86,7 +89,6 @@ def calibrate(
     device: str = "auto",
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **reading: Any,
 ) -> Calibration:
     """Recalibrate a model's posteriors with objects of known truth.
 
@@ -105,7 +107,7 @@ def calibrate(
         Folder of the new model; nothing is written without it.
     model : str, path or LoadedModel
         What to start from. Its own recalibrations stay, and the new ones come on top of them.
-    context, survey, device, batch_size
+    context, survey, zeropoints, device, batch_size
         As of `jpassed.annotate`.
     groups : str, optional
         Column that names the object of each row, where objects have several rows.
@@ -123,8 +125,6 @@ def calibrate(
         What the model's card calls the table.
     progress : callable, optional
         Called with (objects done, N).
-    **reading
-        Further options of how a table is read.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def calibrate(
         If the folder exists, or is one of the embedded models.
     """
     check_table(table)
-    truths = read_truth(table, truth)
+    truths = read_truth(table, truth, model_vocabulary(model))
     target = _target(model, output, in_place, overwrite)
     task = prepare(
         table,
@@ -148,7 +148,7 @@ def calibrate(
         survey=survey,
         device=device,
         batch_size=batch_size,
-        **reading,
+        zeropoints=zeropoints,
     )
     label = None if groups is None else _groups(table, groups)
     pits = _pit_values(task, truths, progress)
@@ -184,6 +184,7 @@ def calibrate(
         "parent": {"name": task.model.name, "version": task.model.version,
                    "digest": task.model.digest},
         "survey": task.survey,
+        "zeropoints": task.zeropoints,
         "context": {name: column.column for name, column in task.labels.items()},
         "folds": folds,
         "seed": seed,

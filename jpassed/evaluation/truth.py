@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jpassed.exceptions import InputError
 from jpassed.surveys import read_labels
-from jpassed.vocabulary import load_vocabulary
+from jpassed.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = ["Truth", "read_truth"]
 
@@ -51,7 +51,9 @@ class Truth:
         return bool(np.any(self.error[self.use] > 0))
 
 
-def read_truth(table: Any, truth: Mapping[str, str]) -> dict[str, Truth]:
+def read_truth(
+    table: Any, truth: Mapping[str, str], vocabulary: Vocabulary | None = None
+) -> dict[str, Truth]:
     """Read known values from columns that the user names.
 
     Parameters
@@ -61,6 +63,8 @@ def read_truth(table: Any, truth: Mapping[str, str]) -> dict[str, Truth]:
     truth : dict
         Quantity of the vocabulary to column, ``{"z": "z_spec"}``, as in the context of
         `jpassed.annotate`; the error column may follow after a comma.
+    vocabulary : Vocabulary, optional
+        Kinds that there are; the common ones by default.
 
     Raises
     ------
@@ -71,10 +75,10 @@ def read_truth(table: Any, truth: Mapping[str, str]) -> dict[str, Truth]:
     """
     if not isinstance(truth, Mapping) or not truth:
         raise InputError(f"truth: expected {{'z': 'z_spec'}} or the like, got {truth!r}")
-    vocabulary = load_vocabulary()
+    words = load_vocabulary() if vocabulary is None else vocabulary
     found = {}
-    for name, label in read_labels(table, truth).items():
-        kind = vocabulary[name]
+    for name, label in read_labels(table, truth, words).items():
+        kind = words[name]
         outside = label.observed & ((label.value < kind.lower) | (label.value > kind.upper))
         use = label.observed & ~outside
         if not use.any():

@@ -105,7 +105,7 @@ def plot_predicted(
         counts = ax.hist2d(
             x, y, bins=120, range=(limits, limits), cmin=1, cmap="viridis", norm=LogNorm()
         )
-        bar = ax.figure.colorbar(counts[3], ax=ax, pad=0.02)
+        bar = ax.figure.colorbar(counts[3], ax=ax, pad=0.02, shrink=0.85)
         bar.set_label("objects")
     else:
         ax.plot(x, y, ".", color="tab:blue", markersize=6, alpha=0.6, markeredgewidth=0)

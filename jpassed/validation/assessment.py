@@ -20,7 +20,7 @@ from jpassed.validation.figures import figures_of, figures_table
 from jpassed.validation.from_columns import annotated_columns, compare_columns
 from jpassed.validation.selections import ALL, Axis, axes_of_table, selections
 from jpassed.validation.statistics import statistics_of
-from jpassed.vocabulary import load_vocabulary
+from jpassed.weights import model_vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from jpassed.nn.checkpoint import LoadedModel
     from jpassed.surveys import Photometry, Survey
+    from jpassed.surveys.zeropoints import ZeroPoints
+    from jpassed.vocabulary import Vocabulary
 
 __all__ = ["Evaluation", "evaluate"]
 
@@ -54,6 +56,8 @@ class Evaluation:
         A row for each bit of ``jp_flag`` that is set.
     compared : dict of str to Compared
         Predictions and truth of every object.
+    vocabulary : Vocabulary
+        The kinds that the quantities are of.
     provenance : dict of str to str
         What was evaluated, with what.
     notes : tuple of str
@@ -64,6 +68,7 @@ class Evaluation:
     counts: Table
     flags: Table | None
     compared: dict[str, Compared]
+    vocabulary: Vocabulary
     provenance: dict[str, str]
     notes: tuple[str, ...] = field(default=())
 
@@ -117,6 +122,7 @@ def evaluate(
     context: Mapping[str, str] | None = None,
     survey: str | os.PathLike[str] | Survey = "auto",
     by: Mapping[str, Sequence[float] | None] | None = None,
+    zeropoints: str | os.PathLike[str] | ZeroPoints | None = None,
     groups: str | None = None,
     n_bootstrap: int = BOOTSTRAP,
     seed: int = 0,
@@ -125,7 +131,6 @@ def evaluate(
     device: str = "auto",
     batch_size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    **reading: Any,
 ) -> Evaluation:
     """Compare predictions with known values: the statistics of the field, and calibration.
 
@@ -137,12 +142,13 @@ def evaluate(
     truth : mapping
         Quantity to column, ``{"z": "z_spec"}``, and after a comma its error column.
     model : str, path or LoadedModel, optional
-        What to predict with. Without it the columns ``jp_...`` are evaluated where the table has
-        them for every quantity of `truth`, and the default model where not.
+        What to predict with, the default model if `context` or `zeropoints` are given. Without
+        any of these the columns ``jp_...`` are evaluated where the table has them for every
+        quantity of `truth`, and the default model where not.
     predictions : mapping, optional
         Quantity to the column of other predictions: ``"z_phot"``, with an error
         ``"z_phot,z_err"``, or with the 16 and 84 % quantiles ``"z_phot,z_lo,z_hi"``.
-    context, survey, device, batch_size
+    context, survey, zeropoints, device, batch_size
         As of `jpassed.annotate`. A quantity that is known in the context is predicted without it.
     by : mapping, optional
         A band (its AB magnitude) or a column to the edges of bins, or None to find them; by
@@ -160,8 +166,6 @@ def evaluate(
         What the report calls the table.
     progress : callable, optional
         Called with (objects done, N).
-    **reading
-        Further options of how a table is read.
 
     Returns
     -------
@@ -178,21 +182,25 @@ def evaluate(
     can reach it), or without a prediction, are in no figure; `Evaluation.counts` counts them.
     Flagged objects are in every figure but those of the selection ``"no flag"``.
     """
-    _check(table, model, predictions, n_bootstrap)
-    truths = read_truth(table, truth)
+    asked = any(given is not None for given in (model, context, zeropoints))
+    _check(table, asked, predictions, n_bootstrap)
+    vocabulary = model_vocabulary("default" if model is None else model)
+    truths = read_truth(table, truth, vocabulary)
     flag: NDArray[np.int32] | None = None
-    if predictions is None and (model is not None or not annotated_columns(table, truths)):
+    if predictions is None and (asked or not annotated_columns(table, truths)):
         from jpassed.annotation.task import prepare
         from jpassed.validation.from_model import compare_model
 
         task = prepare(
             table, model="default" if model is None else model, outputs=tuple(truths),
-            context=context, survey=survey, device=device, batch_size=batch_size, **reading,
+            context=context, survey=survey, device=device, batch_size=batch_size,
+            zeropoints=zeropoints,
         )  # fmt: skip
         compared, flag = compare_model(task, truths, densities=densities, progress=progress)
         photometry: Photometry | None = task.photometry
         about = {
             "survey": task.survey,
+            "zero points": task.zeropoints,
             "context": ", ".join(f"{k}={v.column}" for k, v in task.labels.items()),
         }
     else:
@@ -204,7 +212,6 @@ def evaluate(
     label = None if groups is None else _groups(table, groups)
     rows: list[dict[str, Any]] = []
     z = truths["z"].value if "z" in truths else None
-    vocabulary = load_vocabulary()
     for name, one in compared.items():
         if not one.use.any():
             raise InputError(f"{name}: no object has both a prediction and a usable truth")
@@ -237,18 +244,22 @@ def evaluate(
         _counts(compared),
         None if flag is None else _flags(compared, flag),
         compared,
+        vocabulary,
         provenance,
         tuple(_notes(compared, axes, flag)),
     )
 
 
-def _check(table: Any, model: Any, predictions: Any, n_bootstrap: int) -> None:
+def _check(table: Any, asked: bool, predictions: Any, n_bootstrap: int) -> None:
     from astropy.table import Table
 
     if not isinstance(table, Table) or len(table) == 0:
         raise InputError(f"expected an astropy Table with rows, got {type(table).__name__}")
-    if model is not None and predictions is not None:
-        raise InputError("give a model to predict with, or columns of predictions: not both")
+    if asked and predictions is not None:
+        raise InputError(
+            "give a model to predict with (its context, zero points), or columns of predictions: "
+            "not both"
+        )
     if predictions is not None and not isinstance(predictions, Mapping):
         raise InputError(f"predictions: expected {{'z': 'z_phot'}}, got {predictions!r}")
     if n_bootstrap < 0:
@@ -315,13 +326,14 @@ def _flags(compared: Mapping[str, Compared], flag: NDArray[np.int32]) -> Table |
     for bit, meaning in FLAGS.items():
         has = (flag & int(bit)) != 0
         if has.any():
-            row = {"bit": int(bit), "name": bit.name, "n": int(has.sum()),
-                   "used": int((has & one.use).sum())}  # fmt: skip
+            used = has & one.use
+            row: dict[str, Any] = {
+                "bit": int(bit), "name": bit.name, "n": int(has.sum()), "used": int(used.sum()),
+            }  # fmt: skip
             if one.truth.quantity == "z":
-                rows_ = has & one.use
                 row["outliers_0.05"] = (
-                    outlier_fraction(one.scores.median[rows_], one.truth.value[rows_])
-                    if rows_.any()
+                    outlier_fraction(one.scores.median[used], one.truth.value[used])
+                    if used.any()
                     else np.nan
                 )
             rows.append({**row, "meaning": meaning})

@@ -46,7 +46,10 @@ def compare_model(
         ``jp_flag`` of the objects.
     """
     parts: dict[str, list[Any]] = {name: [] for name in truths}
+    from jpassed.annotation.intruders import TaskIntruders
+
     flag = np.zeros(len(task), dtype=np.int32)
+    intruders = TaskIntruders(task)
     for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
         masked = _masked(task, batch.posterior, rows)
@@ -63,7 +66,7 @@ def compare_model(
             for array in (scores.median, scores.low, scores.high, probable):
                 array[masked[name]] = np.nan
             parts[name].append((scores, probable, table))
-        flag[rows] = task.flags(rows, batch.log_scale)
+        flag[rows] = task.flags(rows, batch.log_scale) | intruders.flags(rows, batch.vector)
         if progress is not None:
             progress(rows.stop, len(task))
     source = f"model {task.model.name} {task.model.version} (weights {task.model.digest})"

@@ -13,7 +13,6 @@ from jpassed.validation.selections import ALL
 from jpassed.validation.statistics import Statistic, statistics_of
 from jpassed.validation.words import number, sentence
 from jpassed.validation.words import title as heading
-from jpassed.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
     from jpassed.validation.assessment import Evaluation
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["report_page"]
 
 SHOWN = {
-    True: ("bias", "sigma_nmad", "sigma_68", "outliers_0.05", "outliers_0.15", "within_0.01",
+    True: ("bias", "sigma_nmad", "outliers_0.05", "outliers_0.15", "within_0.01",
            "coverage_68", "coverage_quoted", "pit_distance", "crps"),
     False: ("bias", "scatter", "bias_dex", "scatter_dex", "coverage_68", "coverage_quoted",
             "pit_distance", "crps"),
@@ -42,7 +41,7 @@ COUNT_HEADS = {
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff;
-  max-width: 68rem; margin: 0 auto; padding: 1.5rem; }
+  max-width: 74rem; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { margin-top: 2.4rem; border-bottom:
   1px solid #bbb; } h3 { margin: 1.8rem 0 .4rem; }
 p.lead { font-size: 1.1rem; } figure { margin: 1rem 0; } img { max-width: 100%; height: auto; }
@@ -118,7 +117,7 @@ def _section(
 ) -> list[str]:
     rows = evaluation.figures
     rows = rows[rows["quantity"] == name]
-    kind = load_vocabulary()[name]
+    kind = evaluation.vocabulary[name]
     said = kind.description + (f", {kind.unit}" if kind.unit else "")
     stem = _stem(name)
     out = [f'<section id="q-{stem}"><h2>{escape(heading(name))}</h2>', f"<p>{escape(said)}.</p>"]
