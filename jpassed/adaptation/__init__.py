@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from jpassed.adaptation.calibration import Calibration, calibrate, uncalibrate
+from jpassed.adaptation.zeropoint_fit import fit_zeropoints
 
-__all__ = ["Calibration", "calibrate", "uncalibrate"]
+__all__ = ["Calibration", "calibrate", "fit_zeropoints", "uncalibrate"]

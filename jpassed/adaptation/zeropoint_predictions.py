@@ -196,9 +196,7 @@ class _Asked:
             bad_errors=p.bad_errors[rows],
         )  # fmt: skip
         labels = {name: _rows_of(column, rows) for name, column in self._labels.items()}
-        context = self._predictor.context(
-            part, labels, slice(0, len(part)), self._layout
-        )
+        context = self._predictor.context(part, labels, slice(0, len(part)), self._layout)
         if log_gain is not None:
             gain = log_gain.exp()
             moved = build_context(

@@ -9,12 +9,22 @@ are solved together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAGNITUDE", "Equations", "Residuals", "Solution", "grey_and_slope", "solve"]
+__all__ = [
+    "MAGNITUDE",
+    "Equations",
+    "Residuals",
+    "Solution",
+    "grey_and_slope",
+    "joined",
+    "likeliest_scatter",
+    "solve",
+]
 
 MAGNITUDE = 2.5 / np.log(10.0)
 """Magnitudes of a unit of ln(flux)."""
@@ -22,7 +32,7 @@ MAGNITUDE = 2.5 / np.log(10.0)
 FLOOR = 0.02
 """Relative error that every comparison has beside the stated ones: no galaxy rules alone."""
 
-CLIP = 3.0
+CLIP = 1.5
 """Standard deviations beyond which a residual pulls no harder (Huber 1964)."""
 
 ODD = 3.0
@@ -71,12 +81,13 @@ class Residuals:
     def __len__(self) -> int:
         return len(self.value)
 
-    def mean(self) -> Array:
-        """Weighted mean residual of each band (B,); NaN where there is none."""
+    def mean(self) -> tuple[Array, Array]:
+        """Weighted mean residual of each band and its standard error (B,); NaN without any."""
         total = self.weight.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            mean: Array = (self.weight * self.value).sum(axis=0) / total
-        return mean
+            mean = (self.weight * self.value).sum(axis=0) / total
+            error = np.sqrt((self.weight**2 * (self.value - mean) ** 2).sum(axis=0)) / total
+        return mean, error
 
     def of(self, rows: NDArray[np.int64]) -> Residuals:
         """Some of the galaxies."""
@@ -89,59 +100,62 @@ class Equations:
 
     Attributes
     ----------
+    n : int
+        Galaxies that were summed over.
     curvature : ndarray (B, B)
         1 / mag**2.
     pull : ndarray (B,)
-        1 / mag; summed over the galaxies.
+        1 / mag.
     scatter : ndarray (B, B)
         Covariance of `pull`, from its scatter from galaxy to galaxy.
+    lever : ndarray (B, B)
+        What an error of the baseline (magnitude) does to `pull`.
     """
 
+    n: int
     curvature: Array
     pull: Array
     scatter: Array
+    lever: Array
 
     @classmethod
-    def make(
-        cls,
-        residuals: Residuals,
-        jacobian: NDArray[np.float32],
-        row: NDArray[np.int64],
-        baseline: Array,
-    ) -> Equations:
+    def make(cls, residuals: Residuals, jacobian: Array, baseline: Array) -> Equations:
         """Sum over galaxies.
 
         Parameters
         ----------
         residuals : Residuals
             N galaxies.
-        jacobian : ndarray (M, B, B)
-            Of some galaxies; their mean stands for that of the others.
-        row : ndarray (N,) of int
-            Which Jacobian is that of each galaxy; -1 for none.
+        jacobian : ndarray (B, B)
+            Mean over galaxies. Not each galaxy's own: that has the noise of its bands in it, as
+            its residuals have, and the product of both does not average out.
         baseline : ndarray (B,)
             Relative residual of each band where there are no offsets.
         """
-        n_bands = residuals.value.shape[1]
-        unit = np.eye(n_bands)
-        usual = unit - jacobian.mean(axis=0, dtype=np.float64)
+        design = np.eye(len(baseline)) - jacobian
         weight = residuals.weight / MAGNITUDE**2
-        value = MAGNITUDE * (residuals.value - baseline)
-        curvature = np.zeros((n_bands, n_bands))
-        pulls = np.empty_like(value)
-        for i, k in enumerate(row):
-            if k < 0:
-                continue
-            design = unit - jacobian[k]
-            curvature += design.T @ (weight[i][:, None] * design)
-            pulls[i] = (weight[i] * value[i]) @ design
-        others = row < 0
-        total = weight[others].sum(axis=0)
-        curvature += usual.T @ (total[:, None] * usual)
-        pulls[others] = (weight[others] * value[others]) @ usual
-        n = max(len(pulls), 1)
-        centred = pulls - pulls.mean(axis=0) if n > 1 else pulls
-        return cls(curvature, pulls.sum(axis=0), centred.T @ centred * n / max(n - 1, 1))
+        pulls = (weight * MAGNITUDE * (residuals.value - baseline)) @ design
+        total = weight.sum(axis=0)
+        n = len(pulls)
+        centred = pulls - pulls.mean(axis=0)
+        scatter = centred.T @ centred * (n / max(n - 1, 1))
+        lever = design.T * total
+        return cls(n, lever @ design, pulls.sum(axis=0), scatter, lever)
+
+    def moved(self, applied: Array) -> Equations:
+        """The same equations for the whole offsets, where `applied` (B,) were applied before."""
+        return replace(self, pull=self.pull + self.curvature @ np.nan_to_num(applied))
+
+
+def joined(parts: Sequence[Equations]) -> Equations:
+    """Equations of the galaxies of several tiles together."""
+    return Equations(
+        sum(p.n for p in parts),
+        *(
+            np.sum([getattr(p, name) for p in parts], axis=0)
+            for name in ("curvature", "pull", "scatter", "lever")
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -151,7 +165,7 @@ class Solution:
     Attributes
     ----------
     offset : ndarray (B,)
-        Their mean over the measured bands is 0.
+        Their mean over the measured bands is 0; NaN where nothing was measured.
     covariance : ndarray (B, B)
     scatter : float
         Scatter of the offsets that was assumed, or found to be the likeliest.
@@ -164,56 +178,98 @@ class Solution:
     @property
     def error(self) -> Array:
         """Standard errors (B,)."""
-        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+        variance: Array = np.diag(self.covariance)
+        return np.sqrt(np.maximum(variance, 0.0))
 
 
 def solve(
     equations: Equations,
-    n: int,
     *,
-    start: Array | None = None,
-    centre: Array | None = None,
+    centre: Solution | None = None,
     scatter: float | None = None,
+    baseline_error: Array | None = None,
 ) -> Solution:
     """Offsets of highest posterior probability.
 
     Parameters
     ----------
     equations : Equations
-        Of n galaxies whose magnitudes have `start` added already.
-    n : int
-    start, centre : ndarray (B,), optional
-        Offsets that were applied, and those expected before; 0 by default.
+    centre : Solution, optional
+        Offsets that are expected before: those of the whole catalogue for a tile; 0 by default.
     scatter : float, optional
         Scatter of the offsets about `centre`, magnitude; the likeliest one if not given, so that
         a catalogue without offsets gets none.
+    baseline_error : ndarray (B,), optional
+        Standard error of the baseline, relative.
     """
     b = len(equations.pull)
-    start = np.zeros(b) if start is None else start
-    centre = np.zeros(b) if centre is None else centre
-    seen = np.diag(equations.curvature) > 0
-    h = equations.curvature[np.ix_(seen, seen)]
-    m = _stable(equations.scatter[np.ix_(seen, seen)], h, n)
-    # Least squares with the noise of the equations as it is: precision H M^-1 H.
-    precision = h @ np.linalg.solve(m, h)
-    target = h @ np.linalg.solve(m, equations.pull[seen]) + precision @ (start - centre)[seen]
-    level = np.full((seen.sum(), 1), 1.0)
-    free = np.eye(int(seen.sum())) - level @ level.T / len(level)
-    precision, target = free @ precision @ free, free @ target
-    value, vector = np.linalg.eigh(0.5 * (precision + precision.T))
-    known = np.maximum(value, 0.0)
-    along = vector.T @ target
-    if scatter is None:
-        scatter = _likeliest(known, along)
-    shrunk = along / (known + scatter**-2)
-    offset, covariance = np.zeros(b), np.zeros((b, b))
-    delta = free @ (vector @ shrunk)
-    offset[seen] = free @ centre[seen] + delta
-    spread = (vector / (known + scatter**-2)) @ vector.T
-    covariance[np.ix_(seen, seen)] = free @ spread @ free
-    offset[~seen] = np.nan
-    covariance[~seen, ~seen] = np.nan
-    return Solution(offset, covariance, float(scatter))
+    start = np.zeros(b) if centre is None else np.nan_to_num(centre.offset)
+    modes = _Modes.of(equations, start, baseline_error)
+    s = modes.likeliest() if scatter is None else scatter
+    offset, covariance = np.full(b, np.nan), np.full((b, b), np.nan)
+    share = modes.vector * (s**-2 / (modes.precision + s**-2))
+    spread = (modes.vector / (modes.precision + s**-2)) @ modes.vector.T
+    if centre is not None:  # where a tile tells nothing, it has the error of the whole
+        keep = share @ modes.vector.T
+        spread = spread + keep @ np.nan_to_num(centre.covariance[modes.block]) @ keep.T
+    free = modes.free
+    delta = modes.vector @ (modes.along / (modes.precision + s**-2))
+    offset[modes.seen] = free @ (start[modes.seen] + delta)
+    covariance[modes.block] = free @ spread @ free
+    return Solution(offset, covariance, float(s))
+
+
+def likeliest_scatter(parts: Sequence[Equations], centre: Solution) -> float:
+    """Scatter of the offsets of several tiles about those of the whole, magnitude."""
+    start = np.nan_to_num(centre.offset)
+    score = sum(_Modes.of(part, start, None).log_likelihood() for part in parts)
+    return float(SCATTERS[np.argmax(score)])
+
+
+@dataclass(frozen=True)
+class _Modes:
+    """Independent combinations of the offsets less `start`, and how well each is measured."""
+
+    seen: NDArray[np.bool_]
+    free: Array
+    precision: Array
+    vector: Array
+    along: Array
+
+    @classmethod
+    def of(cls, equations: Equations, start: Array, baseline_error: Array | None) -> _Modes:
+        seen = np.diag(equations.curvature) > 0
+        block = np.ix_(seen, seen)
+        h = equations.curvature[block]
+        m = _stable(equations.scatter[block], h, equations.n)
+        if baseline_error is not None:
+            lever = equations.lever[block] * (MAGNITUDE * baseline_error[seen])
+            m = m + lever @ lever.T
+        pull = equations.pull[seen] - h @ start[seen]
+        # Least squares with the noise of the equations as it is. A grey offset is not measured,
+        # whatever rounding says.
+        count = int(seen.sum())
+        free = np.eye(count) - 1.0 / max(count, 1)
+        precision = free @ h @ np.linalg.solve(m, h) @ free
+        target = free @ h @ np.linalg.solve(m, pull)
+        value, vector = np.linalg.eigh(0.5 * (precision + precision.T))
+        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ target)
+
+    @property
+    def block(self) -> tuple[NDArray[np.int64], ...]:
+        rows = np.flatnonzero(self.seen)
+        return np.ix_(rows, rows)
+
+    def log_likelihood(self) -> Array:
+        """Of each of `SCATTERS`: measured modes have variances 1 / precision + scatter**2."""
+        told = self.precision > 1e-6 * max(self.precision.max(initial=0.0), 1e-300)
+        measured = self.along[told] / self.precision[told]
+        variance = 1.0 / self.precision[told] + SCATTERS[:, None] ** 2
+        total: Array = -0.5 * (measured**2 / variance + np.log(variance)).sum(axis=1)
+        return total
+
+    def likeliest(self) -> float:
+        return float(SCATTERS[np.argmax(self.log_likelihood())])
 
 
 def _stable(scatter: Array, curvature: Array, n: int) -> Array:
@@ -223,17 +279,6 @@ def _stable(scatter: Array, curvature: Array, n: int) -> Array:
     share = b / (b + max(n - 1, 0))
     mixed = (1.0 - share) * scatter + share * max(size, 1e-3) * curvature
     return mixed + 1e-9 * np.trace(mixed) / b * np.eye(b)
-
-
-def _likeliest(precision: Array, along: Array) -> float:
-    """Scatter s of maximum likelihood: measured offsets have variances 1 / precision + s**2."""
-    told = precision > 1e-6 * max(precision.max(initial=0.0), 1e-300)
-    if not told.any():
-        return float(SCATTERS[0])
-    measured = along[told] / precision[told]
-    variance = 1.0 / precision[told] + SCATTERS[:, None] ** 2
-    log_likelihood = -0.5 * (measured**2 / variance + np.log(variance)).sum(axis=1)
-    return float(SCATTERS[np.argmax(log_likelihood)])
 
 
 def grey_and_slope(pivot: Array) -> Array:

@@ -29,6 +29,7 @@ COMMANDS = {
     "samp": "jpassed.cli.command_samp",
     "simulate": "jpassed.cli.command_simulate",
     "train": "jpassed.cli.command_train",
+    "zeropoints": "jpassed.cli.command_zeropoints",
 }
 
 
