@@ -48,8 +48,9 @@ def hide_bands(
     -------
     Tensor
         (N, B) bool. The others lose, each with probability 1/3: a random fraction from 0 to 1 of
-        their bands; all bands outside a random wavelength window (a spectrograph's range); or
-        both. At least one observed band is left to every object that had one.
+        their bands; all bands outside a random wavelength window (a spectrograph's range), or
+        all inside it (a gap); or both. At least one observed band is left to every object that
+        had one.
     """
     n, b = observed.shape
     device = observed.device
@@ -70,6 +71,8 @@ def hide_bands(
     margin = torch.stack((low + 0.12 * uniform(n), high - 0.10 * uniform(n)), -1)
     edges = torch.where(narrow, margin, edges)
     window = (log_pivot >= edges[:, :1]) & (log_pivot <= edges[:, 1:])
+    # Some of the others are gaps: what is left lies on both sides.
+    window ^= ~narrow & (uniform(n, 1) < 0.4)
     shown = torch.where((way == 0).unsqueeze(1), random, window)
     shown = torch.where((way == 2).unsqueeze(1), random & window, shown)
     shown = observed & (shown | (uniform(n, 1) < keep_all))
