@@ -1,6 +1,6 @@
 """Stars and quasars that the intruder score is fitted on; none of them is among its tests.
 
-Stars: field stars of Gaia DR3 (BP and RP spectra, 3360-10200 Å), 492 MILES stars (3540-7410 Å, their
+Stars: field stars of Gaia DR3 (BP and RP spectra, 3360-10200 Å), 492 MILES stars (3540-7410 Å,
 missing bands from the most similar Gaia star), white dwarfs as black bodies with Balmer lines.
 Quasars: the emission-line templates of qsogen (Temple, Hewett & Banerji 2021, MNRAS 508,
 737) on broken power laws of random slopes, with host, reddening, broad absorption and the
