@@ -132,9 +132,7 @@ def sdss_sets(folder: Path) -> tuple[ObjectSet, ObjectSet]:
 
 def vvds_passbands(folder: Path) -> tuple[Passband, ...]:
     """The passbands of `vvds.yaml`; U is a box."""
-    found = [
-        Passband.from_arrays("vvds_u", [3399.0, 3400.0, 3900.0, 3901.0], [0.0, 1.0, 1.0, 0.0])
-    ]
+    found = [Passband.from_arrays("vvds_u", [3399.0, 3400.0, 3900.0, 3901.0], [0.0, 1.0, 1.0, 0.0])]
     for name, file in CURVES.items():
         wave, curve = np.loadtxt(folder / "filters" / "dirac_photoz" / f"{file}.res", unpack=True)
         found.append(Passband.from_arrays(name, wave, curve, medium="air"))

@@ -67,9 +67,7 @@ def compared(
             label = f"eazy, {which}{', template error' if with_error else ''}"
             seconds[label] = len(objects) / max(fit.seconds, 1e-9)
             for prior, end in (("prior", "prior"), ("flat", "flat prior")):
-                scores = redshift_scores(
-                    redshift_table(fit.z, fit.log_density[prior]), objects.z
-                )
+                scores = redshift_scores(redshift_table(fit.z, fit.log_density[prior]), objects.z)
                 scores["z"] = fit.best[prior]  # its own point estimate
                 answers[f"{label}, {end}"] = scores
     rows: dict[str, dict[str, Row]] = {}

@@ -60,7 +60,9 @@ def redshift_scores(distribution: Distribution, true: ArrayLike) -> dict[str, Ar
     }
 
 
-def redshift_row(scores: Mapping[str, Array], group: ArrayLike, use: ArrayLike | None = None) -> Row:
+def redshift_row(
+    scores: Mapping[str, Array], group: ArrayLike, use: ArrayLike | None = None
+) -> Row:
     """All of `REDSHIFT_STATISTICS` with their intervals, objects resampled by `group`."""
     chosen = np.ones(len(scores["z"]), bool) if use is None else np.asarray(use, bool)
     columns = tuple(scores[key][chosen] for key in ("z", "true", "pit", "nll"))

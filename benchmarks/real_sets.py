@@ -186,9 +186,7 @@ def spectra_sets(
     return joined(real), joined(simulated)
 
 
-def brown_sets(
-    folder: Path, magnitudes: Sequence[float], each: int
-) -> tuple[ObjectSet, ObjectSet]:
+def brown_sets(folder: Path, magnitudes: Sequence[float], each: int) -> tuple[ObjectSet, ObjectSet]:
     """Brown et al. (2014) SEDs with GALEX at random redshifts, and their twins.
 
     Every SED gets `each` redshifts, one in each of so many equal parts of 0.01-0.8; those at

@@ -64,6 +64,20 @@ def line_table(lines: dict[str, dict[str, dict[str, Row]]]) -> str:
     return markdown_table(head, body)
 
 
+def object_table(rows: list[Row]) -> str:
+    """Strong lines, spectrum by spectrum: model, pipeline, direct integral."""
+    body = [
+        [f"{row['object']} {row['subclass']}".strip(), f"{row['z']:.3f}", f"`{row['line']}`",
+         f"{row['pipeline']:.1f}",
+         f"{row['with [NII]']:.1f}" if row["line"] == "ew_halpha" else "",
+         f"{row['integral']:.1f}", "{:.1f} ({:.1f}-{:.1f})".format(*row["predicted"])]
+        for row in sorted(rows, key=lambda r: (r["line"], r["pipeline"]))
+    ]  # fmt: skip
+    head = ["spectrum", "z", "line", "pipeline, Å", "with [NII]", "direct integral",
+            "predicted (68 %)"]  # fmt: skip
+    return markdown_table(head, body)
+
+
 def ultraviolet_table(found: dict[str, dict[str, Row]]) -> str:
     """GALEX from ugriz."""
     body = [
@@ -202,7 +216,7 @@ def blocks(figures: dict[str, Any]) -> dict[str, str]:
     found = {
         "run": f"Model `{figures['model']}`, weights `{figures['weights']}`; noise "
         + ", ".join(f"`{name}` ({digest})" for name, digest in figures["noise"].items())
-        + f"; {sum(figures['seconds'].values()):.0f} s on one core.",
+        + f"; {sum(figures['seconds'].values()):.0f} s of CPU on one core.",
         "bars": markdown_table(
             ["what", "bar", "real", "simulated twins", ""],
             [[b["what"], b["bar"], b["real"], b["simulated"], "met" if b["met"] else "**missed**"]
@@ -212,6 +226,7 @@ def blocks(figures: dict[str, Any]) -> dict[str, str]:
     if "spectra" in figures:
         found["spectra"] = redshift_table(figures["spectra"]["redshift"], SPECTRAL, "depth")
         found["lines"] = line_table(figures["spectra"]["lines"])
+        found["objects"] = object_table(figures["spectra"]["objects"])
     if "brown" in figures:
         found["brown"] = redshift_table(figures["brown"]["redshift"], PHOTOMETRIC, "magnitude")
         found["share"] = redshift_table(figures["brown"]["share"], PHOTOMETRIC, "magnitude")

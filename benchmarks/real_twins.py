@@ -97,7 +97,9 @@ def flux_table(bands: Sequence[str], flux: Array, error: Array, observed: ArrayL
     table = QTable()
     for i, band in enumerate(bands):
         for name, values in ((band, flux), (f"{band}_err", error)):
-            table[name] = np.ma.masked_array(np.where(hidden[:, i], 1.0, values[:, i]), hidden[:, i])
+            table[name] = np.ma.masked_array(
+                np.where(hidden[:, i], 1.0, values[:, i]), hidden[:, i]
+            )
             table[name].unit = u.uJy
     return table
 

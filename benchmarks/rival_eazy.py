@@ -1,4 +1,4 @@
-"""eazy-py (Brammer et al. 2008; pip package `eazy`) on tables of bandfluxes, for compare.py and real.py.
+"""eazy-py (Brammer et al. 2008; pip package `eazy`) on bandfluxes, for compare.py and real.py.
 
 The pip package brings no templates, filters or prior. Here: our passbands; the twelve FSPS
 templates of the shared data, or non-negative factors of rest-frame spectra of our own simulator;
@@ -75,9 +75,7 @@ def fsps_templates(folder: Path) -> list[tuple[Array, Array]]:
     return found
 
 
-def simulated_spectra(
-    folder: Path, n: int, seed: int, first: float = FIRST
-) -> tuple[Array, Array]:
+def simulated_spectra(folder: Path, n: int, seed: int, first: float = FIRST) -> tuple[Array, Array]:
     """Rest-frame spectra of n simulated galaxies from `first` Å: vacuum Å (W,), F_lambda (n, W).
 
     Triangular passbands of 0.1 % (0.4 % below 2,950 Å), a galaxy's spectrum being left at rest:
