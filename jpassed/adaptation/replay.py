@@ -7,6 +7,7 @@ makes it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -16,20 +17,25 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+import jpassed
 from jpassed.exceptions import FileError, InputError
-from jpassed.filters import load_filters
+from jpassed.filters import FilterSet, load_filters
+from jpassed.simulator import GalaxySimulator, read_ssp
 from jpassed.tokens.build import BandLayout
 from jpassed.tokens.scaling import LabelScaling
 from jpassed.training.config import MixConfig, SimulationConfig
-from jpassed.training.pool import Galaxies, GalaxyStore
+from jpassed.training.pool import Galaxies, GalaxyPool, GalaxyStore
 from jpassed.training.sources import Observation, SimulatedSource
 from jpassed.training.steps import Question, Questioner
-from jpassed.vocabulary import Vocabulary
+from jpassed.vocabulary import Vocabulary, load_vocabulary
 
 if TYPE_CHECKING:
     from jpassed.nn.checkpoint import LoadedModel
 
-__all__ = ["HELD_OUT", "Replay", "StoredGalaxies", "read_replay", "write_replay"]
+__all__ = [
+    "HELD_OUT", "Replay", "StoredGalaxies", "read_replay", "simulate_replay", "weights_of",
+    "write_replay",
+]  # fmt: skip
 
 FILE = Path(__file__).with_name("data") / "replay.safetensors"
 
@@ -38,6 +44,9 @@ REFERENCE = "rSDSS"
 
 FAINTEST = -15.0
 """ln of the smallest bandflux that is kept, relative to the reference."""
+
+MARGIN = 0.3
+"""mag beyond the limit of the selection to which true magnitudes go."""
 
 HELD_OUT = 512
 """The last galaxies of a sample are never trained on: they tell what was forgotten."""
@@ -130,6 +139,63 @@ def read_replay(path: Path = FILE) -> StoredGalaxies:
     return StoredGalaxies(galaxies, bands, names, SimulationConfig(**plain), provenance)
 
 
+def simulate_replay(
+    simulation: SimulationConfig,
+    ssp: tuple[str, ...],
+    lines: str | None,
+    seed: int,
+    count: int = 8192,
+) -> StoredGalaxies:
+    """Simulate a sample.
+
+    Parameters
+    ----------
+    simulation : SimulationConfig
+        Filter sets and limits.
+    ssp : tuple of str
+        Grids of stellar populations.
+    lines : str, optional
+        CloudyFSPS line table.
+    seed : int
+    count : int
+        Galaxies, flattened in redshift and magnitude.
+
+    Raises
+    ------
+    FileError, InputError
+        For grids that cannot be read.
+    """
+    passbands = [band for entry in simulation.bands for band in _group(entry)]
+    grids = [read_ssp(path) for path in ssp]
+    shares = simulation.shares if len(simulation.shares) == len(grids) else ()
+    simulator = GalaxySimulator(
+        grids if len(grids) > 1 else grids[0],
+        [(b.name, b.wave, b.throughput) for b in passbands],
+        lines=lines,
+        balance=1.0,
+        r_limit=simulation.r_limit,
+        shares=shares or None,
+    )
+    names = load_vocabulary().scalars
+    pool = GalaxyPool(
+        simulator, names, seed=seed, size=count, segment=count,
+        faintest=simulation.r_select + MARGIN,
+    )  # fmt: skip
+    pool.fill()
+    if pool.galaxies is None:
+        raise RuntimeError("no galaxies")
+    files = [Path(path) for path in (*ssp, *([lines] if lines else []))]
+    provenance = {
+        "seed": seed,
+        "galaxies": count,
+        "package_version": jpassed.__version__,
+        "files": {p.name: hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in files},
+        "density": "balance 1.0: flattened in redshift and magnitude, log_weight gives the prior",
+    }
+    bands = tuple(band.name for band in passbands)
+    return StoredGalaxies(pool.galaxies, bands, names, simulation, provenance)
+
+
 class Replay:
     """Questions about simulated galaxies, as in the training of the model.
 
@@ -187,13 +253,17 @@ def _columns(entry: str, bands: tuple[str, ...]) -> list[int]:
 
 def _passbands(entries: tuple[str, ...]) -> dict[str, tuple[float, float]]:
     """Pivot and width of the bands of filter sets, or of some: ``"wise: wise_w1 wise_w2"``."""
-    found = {}
-    for entry in entries:
-        name, _, chosen = entry.partition(":")
-        group = load_filters(name.strip())
-        for band in group.select(chosen.split()) if chosen.strip() else group:
-            found[band.name] = (float(band.pivot_wavelength), float(band.equivalent_width))
-    return found
+    return {
+        band.name: (float(band.pivot_wavelength), float(band.equivalent_width))
+        for entry in entries
+        for band in _group(entry)
+    }
+
+
+def _group(entry: str) -> FilterSet:
+    name, _, chosen = entry.partition(":")
+    filters = load_filters(name.strip())
+    return filters.select(chosen.split()) if chosen.strip() else filters
 
 
 def _mix(card: Mapping[str, Any]) -> MixConfig:

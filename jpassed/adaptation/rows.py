@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from jpassed.annotation.task import Task
     from jpassed.surveys import LabelColumn, Photometry
 
-__all__ = ["LEAST_ROWS", "OwnRows", "own_rows", "split_rows", "take"]
+__all__ = ["LEAST_NEW", "LEAST_ROWS", "OwnRows", "own_rows", "split_rows", "take"]
 
 logger = logging.getLogger(__name__)
 
 LEAST_ROWS = 50
 """Fewest objects to adapt to."""
+
+LEAST_NEW = 100
+"""Fewest objects with a label that the model never saw."""
 
 OWN_MIX = MixConfig(
     full=0.5, partial=0.5, surveys=0.0, joined=0.0, labels=0.2, only_labels=0.0,
@@ -78,10 +81,21 @@ class OwnRows:
         columns = range(len(self.bands))
         return Questioner(self.layout, columns, [], vocabulary, scaling, OWN_MIX)
 
-    def ask(self, n: int, questioner: Questioner, generator: torch.Generator) -> Question:
-        """A question about n of the objects, drawn with replacement."""
-        rows = torch.randint(0, len(self), (n,), generator=generator)
-        return questioner.ask(take(self.seen, rows), generator)
+    def ask(
+        self, n: int, questioner: Questioner, generator: torch.Generator
+    ) -> tuple[Question, torch.Tensor]:
+        """A question about n of the objects, drawn with replacement, and which they are.
+
+        Where some have labels and some have none, half of each are drawn.
+        """
+        labelled = self.seen.label_known.any(1)
+        groups = [g for g in (labelled.nonzero()[:, 0], (~labelled).nonzero()[:, 0]) if len(g)]
+        parts = []
+        for i, group in enumerate(groups):
+            count = n // len(groups) + (i < n % len(groups))
+            parts.append(group[torch.randint(0, len(group), (count,), generator=generator)])
+        rows = torch.cat(parts)
+        return questioner.ask(take(self.seen, rows), generator), rows
 
 
 def take(seen: Observation, rows: torch.Tensor) -> Observation:
@@ -89,13 +103,14 @@ def take(seen: Observation, rows: torch.Tensor) -> Observation:
     return Observation(*(getattr(seen, f.name)[rows] for f in fields(Observation)))
 
 
-def own_rows(task: Task, vocabulary: Vocabulary) -> OwnRows:
+def own_rows(task: Task, vocabulary: Vocabulary, new: Sequence[str] = ()) -> OwnRows:
     """The usable objects of a table that was read for an annotation.
 
     Raises
     ------
     InputError
-        If there are fewer than `LEAST_ROWS`, or fewer with one of the labels.
+        If there are fewer than `LEAST_ROWS`, or fewer with one of the labels; of `new` kinds
+        fewer than `LEAST_NEW`.
     """
     photometry = task.photometry
     labels = {name: _inside(column, name, vocabulary) for name, column in task.labels.items()}
@@ -109,9 +124,10 @@ def own_rows(task: Task, vocabulary: Vocabulary) -> OwnRows:
         )
     for name, column in labels.items():
         count = int(column.observed[index].sum())
-        if count < LEAST_ROWS:
+        least = LEAST_NEW if name in new else LEAST_ROWS
+        if count < least:
             raise InputError(
-                f"label {name!r}: expected at least {LEAST_ROWS} rows with bandfluxes and a value "
+                f"label {name!r}: expected at least {least} rows with bandfluxes and a value "
                 f"in column {column.column!r} within its range, got {count}; leave the label out, "
                 "or add rows"
             )
@@ -125,8 +141,6 @@ def own_rows(task: Task, vocabulary: Vocabulary) -> OwnRows:
 
 def _inside(column: LabelColumn, name: str, vocabulary: Vocabulary) -> LabelColumn:
     """A label column without values that its kind cannot have."""
-    from dataclasses import replace
-
     kind = vocabulary[name]
     outside = column.observed & ((column.value < kind.lower) | (column.value > kind.upper))
     if outside.any():
