@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from markdown_blocks import replace_block, shown_command
 from real_catalogues import BAND_SETS, sdss_sets, ultraviolet, vvds_sets
+from real_figure import draw_figure
 from real_lines import line_objects
 from real_residuals import residuals, summary
 from real_scores import Row, line_row, redshift_row, redshift_scores
@@ -37,6 +38,7 @@ import jpassed
 from jpassed.annotation import infer
 from jpassed.jspectrum.error_model import load_noise
 
+FIGURE = "_static/real_residuals.png"
 LEAST_EW = 10.0
 SHARE = 0.6
 """Brown SEDs are split at this share of bands that were observed, not modelled."""
@@ -95,6 +97,8 @@ def main() -> None:
     if options.markdown:
         for name, text in texts.items():
             replace_block(options.markdown, name, text)
+        if "residuals" in figures:
+            draw_figure(figures["residuals"], options.markdown.parent / FIGURE)
 
 
 def spectra(folder: Path, model: Any, size: Size) -> dict[str, Any]:
@@ -230,7 +234,7 @@ def by_place(real: ObjectSet, twin: ObjectSet, model: Any) -> dict[str, Mapping[
     found: dict[str, dict[str, Row]] = {}
     for label, objects in (("real", real), ("simulated", twin)):
         scores = redshift_scores(answers(objects, model, ("z",))["z"], objects.z)
-        for place in sorted(objects.places):
+        for place in objects.places:
             row = redshift_row(scores, objects.group, objects.place == place)
             found.setdefault(place, {})[label] = row
         found.setdefault("all", {})[label] = redshift_row(scores, objects.group)

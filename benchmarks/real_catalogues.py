@@ -143,7 +143,8 @@ def vvds_sets(folder: Path) -> tuple[ObjectSet, ObjectSet]:
     """VVDS galaxies with 0 < z < 1.2 and r < 22.7, by r magnitude, and their twins."""
     table = Table.read(folder / "catalogs" / "vvds_deep_veryreliable.csv", format="ascii.csv")
     z, r = np.asarray(table["ds_spectra.Z"], float), np.asarray(table["MAG_AUTO_R"], float)
-    use = (z > 0) & (z < VVDS_LIMITS["z"]) & (r > 0) & (r < VVDS_LIMITS["r"])
+    use = np.flatnonzero((z > 0) & (z < VVDS_LIMITS["z"]) & (r > 0) & (r < VVDS_LIMITS["r"]))
+    use = use[np.argsort(r[use])]
     photometry = read_photometry(
         table[use], load_survey(Path(__file__).with_name("vvds.yaml"))
     )  # fmt: skip

@@ -269,7 +269,7 @@ def lrg_sets(
             seed = SEED + 200 + 10 * number + int(magnitude)
             noisy, rows = noisy_draws(table, draws, JPAS, seed)
             one = jpas_set(
-                noisy, passbands, np.full(draws, z), group=np.full(draws, number),
+                noisy, passbands, np.full(draws, z), group=np.zeros(draws, int),
                 place=np.full(draws, f"z = {z:g}, r = {magnitude:g}"),
             )  # fmt: skip
             own = arrays(table, one.bands)[1][rows]

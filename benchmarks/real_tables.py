@@ -22,6 +22,10 @@ PHOTOMETRIC = ("sigma_nmad", "bias", "outliers", "coverage", "nll")
 SPECTRAL = ("within", "median", "bias", "outliers", "coverage", "nll")
 
 
+LINE_DEPTHS = ("r = 19", "r = 21")
+"""Of which the page shows line strengths; the JSON file has all."""
+
+
 def shown(figure: Sequence[float] | None, scale: float = 1.0, form: str = ".4f") -> str:
     """A value with its interval: ``0.0012 (0.0011-0.0013)``."""
     if figure is None:
@@ -51,6 +55,8 @@ def line_table(lines: dict[str, dict[str, dict[str, Row]]]) -> str:
     """Line strengths, by depth."""
     body = []
     for place, found in lines.items():
+        if place not in LINE_DEPTHS:
+            continue
         for line, pair in found.items():
             for label, row in pair.items():
                 if row.get("n", 0) and row["objects"] > 1:
@@ -111,12 +117,13 @@ def residual_table(found: dict[str, Any]) -> str:
 
 
 def band_table(found: dict[str, Any]) -> str:
-    """Every band of the sets that have few."""
+    """Every band of the sets that have few; GALEX of the others."""
     body = []
     for name, entry in found.items():
-        if len(entry["real"]) > 12:
-            continue
+        few = len(entry["real"]) <= 12
         for band, row in entry["real"].items():
+            if not (few or band.startswith("galex")):
+                continue
             twin = entry["simulated"].get(band, {})
             body.append(
                 [name, f"`{band}`", str(row["n"]), shown(row.get("mag"), form="+.3f"),
