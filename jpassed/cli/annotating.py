@@ -110,12 +110,32 @@ _OPTIONS: tuple[tuple[str, Decorator], ...] = (
         ),
     ),
     (
+        "chi2",
+        click.option(
+            "--chi2",
+            type=click.Choice(["quick", "full", "none"]),
+            default="quick",
+            show_default=True,
+            help="Compare every fourth band of many, every band, or none with what the others "
+            "predict.",
+        ),
+    ),
+    (
         "replace_columns",
         click.option(
             "--replace-columns", is_flag=True, help="Replace jp_ columns that IN already has."
         ),
     ),
 )
+
+
+READING = ("context", "survey", "column_map", "zeropoints", "model", "device", "batch_size")
+"""Options of how a table is read and a model asked, without those of what is written."""
+
+
+def options_besides(*kept: str) -> tuple[str, ...]:
+    """Names of the options of `annotate_options` other than these."""
+    return tuple(name for name, _ in _OPTIONS if name not in kept)
 
 
 def annotate_options(*, without: tuple[str, ...] = ()) -> Decorator:
