@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from jpassed.cli.annotating import annotate_keywords, annotate_options
+from jpassed.cli.annotating import (
+    READING,
+    annotate_keywords,
+    annotate_options,
+    options_besides,
+)
 from jpassed.cli.arguments import input_path, output_option, pairs
 from jpassed.cli.reporting import progress_bar, reporting_options
 
@@ -47,9 +52,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     type=click.Path(path_type=Path),
     help="Take the last calibration of the folder MODEL back; no TABLE is needed.",
 )
-@annotate_options(
-    without=("outputs", "pdf", "samples", "joint", "refine", "replace_columns"),
-)
+@annotate_options(without=options_besides(*READING))
 @reporting_options
 def command(
     source: Path | None,

@@ -7,7 +7,12 @@ from typing import Any
 
 import click
 
-from jpassed.cli.annotating import annotate_keywords, annotate_options
+from jpassed.cli.annotating import (
+    READING,
+    annotate_keywords,
+    annotate_options,
+    options_besides,
+)
 from jpassed.cli.arguments import input_path, output_option, pairs
 from jpassed.cli.reporting import progress_bar, reporting_options
 
@@ -56,9 +61,7 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     help="Resamplings for the intervals of the figures.",
 )
 @click.option("--qp", is_flag=True, help="Write p(z) of all rows for qp, as pz.hdf5.")
-@annotate_options(
-    without=("outputs", "model", "pdf", "samples", "joint", "refine", "replace_columns"),
-)
+@annotate_options(without=options_besides(*(name for name in READING if name != "model")))
 @reporting_options
 def command(
     source: Path,
