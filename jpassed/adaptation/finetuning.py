@@ -27,6 +27,8 @@ from jpassed.exceptions import FileError, InputError
 from jpassed.nn.checkpoint import CARD, LoadedModel
 from jpassed.surveys import read_labels
 from jpassed.tokens.scaling import LabelScaling
+from jpassed.training.config import TrainingConfig
+from jpassed.training.presets import find_config
 from jpassed.training.state import STATE
 from jpassed.vocabulary import Vocabulary
 from jpassed.weights import load_model
@@ -54,6 +56,7 @@ def finetune(
     seed: int = 0,
     settings: FinetuneSettings | None = None,
     ssp: tuple[str, ...] | None = None,
+    config: str | os.PathLike[str] | None = None,
     lines: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -91,9 +94,9 @@ def finetune(
         Of the split, the questions and the noise of simulated galaxies.
     settings : FinetuneSettings, optional
         Everything else.
-    ssp, lines : optional
-        Grids of stellar populations and the line table from which galaxies are simulated anew for
-        the replay; without them the embedded sample of 4096 is replayed.
+    ssp, config, lines : optional
+        Grids of stellar populations, training configuration and line table from which galaxies
+        are simulated anew for the replay; without them the embedded sample of 4096 is replayed.
     resume : bool
         Go on from the checkpoint in `output`, with the same table and settings.
     overwrite : bool
@@ -138,12 +141,7 @@ def finetune(
     baseline = _baseline(network, held_out, vocabulary, learned, judged, names)
     soft = chosen.softening * posterior_widths(network, vocabulary, learned, old)
     identity = _identity(start, rows, chosen, names, ssp)
-    replay = None
-    if chosen.replay:
-        stored = read_replay()
-        if ssp:
-            stored = simulate_replay(stored.simulation, ssp, lines, chosen.seed)
-        replay = Replay(stored, start, vocabulary)
+    replay = _replay(start, vocabulary, chosen, ssp, config, lines)
     tuner = Tuner(
         network, vocabulary, learned, soft, held_out, baseline, names, replay, chosen, folder,
         identity,
@@ -154,6 +152,32 @@ def finetune(
     result = write_result(folder, start, known, tuner, replay, learned, judged, names, told, chosen)
     tuner.forget()
     return result
+
+
+def _replay(
+    start: LoadedModel,
+    vocabulary: Vocabulary,
+    settings: FinetuneSettings,
+    ssp: tuple[str, ...] | None,
+    config: str | os.PathLike[str] | None,
+    lines: str | None,
+) -> Replay | None:
+    """The simulated galaxies that are shown again, embedded or fresh ones."""
+    if not settings.replay:
+        return None
+    stored = read_replay()
+    simulation = stored.simulation
+    if config is not None:
+        simulation = TrainingConfig.from_yaml(find_config(config)).simulation
+        ssp, lines = ssp or simulation.ssp, lines or simulation.lines
+        if not ssp:
+            raise InputError(
+                "no SSP grid: name one or more files in the configuration (simulation: ssp:), or "
+                "on the command line (--ssp FILE)"
+            )
+    if ssp:
+        stored = simulate_replay(simulation, tuple(ssp), lines, settings.seed)
+    return Replay(stored, start, vocabulary)
 
 
 def _given(**values: Any) -> dict[str, Any]:
