@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from markdown_blocks import replace_block, shown_command
-from real_catalogues import BAND_SETS, sdss_sets, ultraviolet, vvds_sets
+from real_catalogues import BAND_SETS, colours, sdss_sets, ultraviolet, vvds_sets
 from real_figure import draw_figure
 from real_lines import line_objects
 from real_residuals import residuals, summary
@@ -164,6 +164,7 @@ def sdss(folder: Path, model: Any, size: Size) -> dict[str, Any]:
                 seen = objects.observed[:, objects.bands.index("galex_nuv")]
                 row = redshift_row(scores, part.group, seen)
                 found["redshift"].setdefault(f"{name}, NUV detected", {})[label] = row
+    found["colours"] = colours(real, twin)
     found["ultraviolet"] = ultraviolet(real, twin, model)
     return found
 

@@ -35,6 +35,7 @@ BAND_SETS = {
     "ugriz + 2MASS": UGRIZ + INFRARED,
     "ugriz + 2MASS + GALEX": UGRIZ + INFRARED + UV,
 }
+COLOUR_REDSHIFTS = (0.05, 0.1, 0.15, 0.2, 0.3)
 ZERO_POINT = 0.02
 """Scatter in magnitudes of the zero points of twins, which the stated errors leave out."""
 
@@ -128,6 +129,27 @@ def sdss_sets(folder: Path) -> tuple[ObjectSet, ObjectSet]:
     for band in UV:
         noisy[:, real.bands.index(band)] = known[band]
     return real, replace(real, flux=noisy, error=error, observed=observed, known=known)
+
+
+def colours(real: ObjectSet, twin: ObjectSet) -> list[Row]:
+    """Median and width (84 minus 16 %) of colours in redshift bins, real galaxies and twins."""
+    found = []
+    for low, high in zip(COLOUR_REDSHIFTS[:-1], COLOUR_REDSHIFTS[1:], strict=True):
+        here = (real.z >= low) & (real.z < high)
+        for blue, red in zip(UGRIZ[:-1], UGRIZ[1:], strict=True):
+            row: Row = {
+                "z": f"{low:g}-{high:g}", "n": int(here.sum()),
+                "colour": f"{blue[-1]} - {red[-1]}",
+            }  # fmt: skip
+            for label, objects in (("real", real), ("simulated", twin)):
+                top, bottom = (
+                    np.maximum(objects.flux[here, objects.bands.index(name)], 1e-3)
+                    for name in (blue, red)
+                )
+                quantiles = np.quantile(magnitude_difference(top, bottom), (0.16, 0.5, 0.84))
+                row[label] = [float(quantiles[1]), float(quantiles[2] - quantiles[0])]
+            found.append(row)
+    return found
 
 
 def vvds_passbands(folder: Path) -> tuple[Passband, ...]:

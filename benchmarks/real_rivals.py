@@ -68,7 +68,9 @@ def compared(
             seconds[label] = len(objects) / max(fit.seconds, 1e-9)
             for prior, end in (("prior", "prior"), ("flat", "flat prior")):
                 scores = redshift_scores(redshift_table(fit.z, fit.log_density[prior]), objects.z)
-                scores["z"] = fit.best[prior]  # its own point estimate
+                # Its own point estimate, which is -1 where the maximum is at an edge.
+                edge = fit.z[np.argmax(fit.log_density[prior], axis=1)]
+                scores["z"] = np.where(fit.best[prior] < 0, edge, fit.best[prior])
                 answers[f"{label}, {end}"] = scores
     rows: dict[str, dict[str, Row]] = {}
     better: list[str] = []

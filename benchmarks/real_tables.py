@@ -84,6 +84,19 @@ def object_table(rows: list[Row]) -> str:
     return markdown_table(head, body)
 
 
+def colour_table(rows: list[Row]) -> str:
+    """Colours of the SDSS galaxies and of their twins."""
+    body = [
+        [row["z"], str(row["n"]), row["colour"], f"{row['real'][0]:.2f}",
+         f"{row['simulated'][0]:.2f}", f"{row['real'][1]:.2f}", f"{row['simulated'][1]:.2f}"]
+        for row in rows
+        if row["n"]
+    ]  # fmt: skip
+    head = ["z", "galaxies", "colour", "median, mag, real", "simulated",
+            "16-84 % width, real", "simulated"]  # fmt: skip
+    return markdown_table(head, body)
+
+
 def ultraviolet_table(found: dict[str, dict[str, Row]]) -> str:
     """GALEX from ugriz."""
     body = [
@@ -244,6 +257,7 @@ def blocks(figures: dict[str, Any]) -> dict[str, str]:
         )
     if "sdss" in figures:
         found["sdss"] = redshift_table(figures["sdss"]["redshift"], PHOTOMETRIC, "bands")
+        found["colours"] = colour_table(figures["sdss"]["colours"])
         found["ultraviolet"] = ultraviolet_table(figures["sdss"]["ultraviolet"])
     if "vvds" in figures:
         found["vvds"] = redshift_table(figures["vvds"]["redshift"], PHOTOMETRIC, "magnitude")

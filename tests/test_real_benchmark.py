@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from types import SimpleNamespace
 
@@ -165,6 +166,10 @@ def test_sdss_galaxies_and_their_galex(modules, sdss):
     assert abs(counts[0] - 670) < 80 and abs(counts[1] - 454) < 70
     narrow = [i for i in range(len(real.bands)) if i not in uv]
     np.testing.assert_array_equal(real.observed[:, narrow], twin.observed[:, narrow])
+    found = modules.real_catalogues.colours(real, twin)
+    assert [r["n"] for r in found[::4]] == [2552, 2028, 961, 471]
+    r_i = next(r for r in found if r["z"] == "0.1-0.15" and r["colour"] == "r - i")
+    assert r_i["real"] == pytest.approx([0.43, 0.07], abs=0.015)  # SDSS galaxies are tight in r - i
     colour = [ab_magnitude(s.flux[:, 1]) - ab_magnitude(s.flux[:, 2]) for s in (real, twin)]
     assert abs(np.median(colour[0]) - np.median(colour[1])) < 0.15
     law = modules.real_catalogues.exposures(real, "galex_nuv")
@@ -277,7 +282,43 @@ def test_bars_say_met_and_missed(modules):
 def test_the_page_has_the_blocks_and_the_command(modules, project_root):
     page = (project_root / "docs" / "real.md").read_text("utf-8")
     for name in ("run", "bars", "spectra", "lines", "objects", "brown", "share", "lrg", "coverage",
-                 "sdss", "ultraviolet", "vvds", "residuals", "residual bands", "eazy",
+                 "sdss", "colours", "ultraviolet", "vvds", "residuals", "residual bands", "eazy",
                  "eazy better"):  # fmt: skip
         assert page.count(f"<!-- {name} -->") == page.count(f"<!-- end {name} -->") == 1
     assert "benchmarks/real.py FOLDER" in page
+
+
+@pytest.mark.real_data
+def test_desi_spectra_are_read_whole(modules, real_data):
+    found = modules.real_sets.desi_coverage(real_data)
+    assert found["spectra"] == 12
+    # 3600-9824 Å: all of the J-PAS bands but uJAVA, uJPAS and J1007.
+    assert found["bands observed, least and most"] == [57, 57]
+    assert found["first and last good pixel"] == pytest.approx([3600.0, 9824.0], abs=1.0)
+    ratio = found["flux of one arm over the next where they overlap, median"]
+    assert ratio == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.real_data
+def test_the_command_measures_a_part_and_keeps_the_others(
+    modules, real_data, project_root, tmp_path, monkeypatch, capsys
+):
+    page, kept = tmp_path / "real.md", tmp_path / "real.json"
+    page.write_text((project_root / "docs" / "real.md").read_text("utf-8"), "utf-8")
+    for part in ("desi", "vvds"):
+        words = ["benchmarks/real.py", str(real_data), "--quick", "--only", part]
+        monkeypatch.setattr(sys, "argv", [*words, "-o", str(kept), "--markdown", str(page)])
+        modules.real.main()
+    figures = json.loads(kept.read_text("utf-8"))
+    assert set(figures["seconds"]) == {"desi", "vvds"}
+    assert figures["weights"] == jpassed.load_model("default").digest
+    assert figures["command"].startswith("benchmarks/real.py FOLDER")
+    rows = figures["vvds"]["redshift"]
+    assert rows["all"]["real"]["n"] == rows["all"]["simulated"]["n"] == 61
+    lrg = figures["desi"]["redshift"]["z = 0.5, r = 20"]["real"]
+    assert lrg["objects"] == 1 and np.isnan(lrg["bias"][1])
+    assert abs(lrg["bias"][0]) < 0.01 and lrg["outliers"][0] == 0.0
+    text = page.read_text("utf-8")
+    assert "| z = 0.5, r = 20 | real | 10 | 1 |" in text
+    assert figures["weights"] in text and str(real_data) not in text
+    assert "eazy-py better" in capsys.readouterr().out
