@@ -71,6 +71,7 @@ class Observer:
         self.generator = torch.Generator().manual_seed(seed)
         self.noise = NoiseModel(load_noise(NOISE).select(BANDS).arrays())
         self.predictor = Predictor(model, ("z",), known_bands(), "cpu")
+        self.bands = BANDS
         self.pivot, self.width = (
             np.array([known_bands()[band][i] for band in BANDS]) for i in (0, 1)
         )

@@ -1,6 +1,7 @@
 """Table in, annotated table out."""
 
 from jpassed.annotation.derived import Derived, derive, load_derived
+from jpassed.annotation.embedding import embed, similar
 from jpassed.annotation.flags import FLAGS, Flag
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.joint import JointSampler
@@ -16,6 +17,8 @@ __all__ = [
     "Predictor",
     "annotate",
     "derive",
+    "embed",
     "infer",
     "load_derived",
+    "similar",
 ]
