@@ -112,7 +112,7 @@ def test_default_outputs_and_their_order():
     expected = [
         column_name(q, suffix) for q in DEFAULT_OUTPUTS for suffix in ("", "err", "lo", "hi")
     ]
-    assert result.colnames == [*table.colnames, *expected, "jp_flag", "jp_nbands"]
+    assert result.colnames == [*table.colnames, *expected, "jp_chi2", "jp_flag", "jp_nbands"]
     assert set(DEFAULT_OUTPUTS) == {
         "z", "logmstar", "logsfr", "logzstar", "t0", "tau", "av", "ur_rest", "ur_int",
         "logage_m", "logage_l", "ew_oii", "ew_hbeta", "ew_oiii", "ew_halpha", "ew_nii", "ew_sii",
@@ -203,7 +203,7 @@ def test_rows_without_bands_are_masked_and_flagged():
     table = make_table(5)
     for band in BANDS:
         table = masked(table, band, [2])
-    result = annotate(table, model=small_model(), pdf=True, samples=3)
+    result = annotate(table, model=small_model(), pdf=True, samples=3, chi2="none")
     for name in result.colnames[len(table.colnames) : -2]:
         hidden = ~np.isfinite(numbers(result[name]).reshape(5, -1))
         assert hidden[2].all(), name

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jpassed.annotation.flag_limits import load_flag_limits
 from jpassed.exceptions import InputError
 from jpassed.units import AB_ZEROPOINT_MICROJANSKY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FLAGS", "Flag", "describe_flags", "magnitude_of_scale", "raise_flags", "significance"]
+__all__ = [
+    "FLAGS",
+    "Flag",
+    "describe_flags",
+    "magnitude_of_scale",
+    "prior_dominated",
+    "raise_flags",
+    "significance",
+]
 
 
 class Flag(IntFlag):
@@ -69,16 +78,12 @@ FLAGS: dict[Flag, str] = {
     Flag.NOT_A_GALAXY: "the bands look like those of a star or QSO, which no galaxy model can fit",
     Flag.POOR_RECONSTRUCTION: "jp_chi2 above what 1 % of simulated galaxies reach: the bands do "
     "not fit each other as a galaxy's, or their errors are too small",
-    Flag.PRIOR_DOMINATED: "the redshift's posterior is hardly narrower than the prior of the "
-    "simulated galaxies: the bands say little of it",
+    Flag.PRIOR_DOMINATED: "the redshift's posterior is more than half as wide as the prior of the "
+    "simulated galaxies at the magnitude: the bands say little of it",
     Flag.NEGATIVE_FLUX: "weighted mean flux below zero",
     Flag.LOW_EFFICIENCY: "refinement rests on few draws, with an effective share below 2 %",
 }
 """What each bit means."""
-
-FEW = 5
-DETECTED = 3.0
-BRIGHTEST, FAINTEST = 13.0, 24.0
 
 
 def describe_flags() -> str:
@@ -129,13 +134,34 @@ def raise_flags(
     -------
     ndarray (N,) of int32
     """
+    limits = load_flag_limits()
     flag = np.zeros(len(n_bands), dtype=np.int32)
     some = n_bands > 0
     flag[~some & (n_labels == 0)] |= Flag.NO_BANDS
-    flag[(n_bands < FEW) & (n_labels == 0)] |= Flag.FEW_BANDS
+    flag[(n_bands < limits.few_bands) & (n_labels == 0)] |= Flag.FEW_BANDS
     flag[bad_input] |= Flag.BAD_INPUT
-    flag[some & (significance < DETECTED)] |= Flag.NOT_DETECTED
+    flag[some & (significance < limits.detected)] |= Flag.NOT_DETECTED
+    flag[some & (significance < 0.0)] |= Flag.NEGATIVE_FLUX
     magnitude = magnitude_of_scale(log_scale)
-    beyond = some & ((magnitude < BRIGHTEST) | (magnitude > FAINTEST))
+    beyond = some & ((magnitude < limits.brightest) | (magnitude > limits.faintest))
     flag[beyond | outside] |= Flag.OUTSIDE_DOMAIN
     return flag
+
+
+def prior_dominated(
+    width: NDArray[np.float64], log_scale: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """`Flag.PRIOR_DOMINATED` of N objects, else 0.
+
+    Parameters
+    ----------
+    width : ndarray (N,)
+        Half the 16-84 % interval of the redshift's posterior.
+    log_scale : ndarray (N,)
+        Natural logarithm of the flux scale, microjansky: the prior depends on the magnitude.
+    known : ndarray (N,) of bool
+        Objects whose redshift is given.
+    """
+    limits = load_flag_limits()
+    ratio = width / limits.prior_width(magnitude_of_scale(log_scale))
+    return np.where(~known & (ratio > limits.prior_ratio), Flag.PRIOR_DOMINATED, 0).astype(np.int32)

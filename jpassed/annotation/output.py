@@ -14,7 +14,7 @@ from jpassed.posteriors.columns import column_name
 __all__ = ["PREFIX", "OutputColumns", "in_order", "written_before"]
 
 PREFIX = "jp_"
-ROW_COLUMNS = (f"{PREFIX}intruder", f"{PREFIX}flag", f"{PREFIX}nbands")
+ROW_COLUMNS = (f"{PREFIX}intruder", f"{PREFIX}chi2", f"{PREFIX}flag", f"{PREFIX}nbands")
 SUFFIXES = ("err", "lo", "hi", "defined", "pdf", "samples")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,17 +13,35 @@ from numpy.typing import NDArray
 
 from jpassed.annotation.task import Task, check_table, prepare
 from jpassed.exceptions import InputError
+from jpassed.filters import known_bands
+from jpassed.filters.known import set_of_band
+from jpassed.jspectrum.error_model import list_noise, load_noise
+from jpassed.surveys import LabelColumn
 
 if TYPE_CHECKING:
+    from jpassed.annotation.inference import Predictor
     from jpassed.nn.checkpoint import LoadedModel
     from jpassed.surveys import Survey
     from jpassed.surveys.zeropoints import ZeroPoints
 
-__all__ = ["FOLDS", "Reconstruction", "band_folds", "reconstruct", "reconstruct_table"]
+__all__ = [
+    "FOLDS",
+    "Reconstruction",
+    "Reconstructor",
+    "band_folds",
+    "reconstruct",
+    "reconstruct_table",
+    "zero_point_scatter",
+]
 
 FOLDS = 4
-BATCH = 1024
-"""Objects at a time; each has up to 60 requests."""
+BATCH = {"cpu": 256, "cuda": 4096}
+"""Objects at a time: up to 60 requests of each stay in a processor's cache."""
+
+UNKNOWN_STEP = 100.0
+
+DEFAULT_SCATTER = 0.02
+"""mag, of the zero points of bands that no noise preset knows."""
 
 INTERVAL = (0.15865525393145707, 0.5, 0.8413447460685429)
 
@@ -53,11 +72,30 @@ class Reconstruction:
         return len(self.flux)
 
 
-def band_folds(pivot: NDArray[np.float64], folds: int) -> NDArray[np.int64]:
-    """The fold of each band: bands next to each other in wavelength are in different ones.
+def zero_point_scatter(bands: Sequence[str]) -> NDArray[np.float64]:
+    """Scatter of the zero points per tile and band (B,) in magnitudes, which no error holds.
+
+    That of the noise presets, in their order of names; `DEFAULT_SCATTER` for other bands.
+    """
+    found: dict[str, float] = {}
+    for preset in list_noise():
+        model = load_noise(preset)
+        for name, scatter in zip(model.bands, model.zp_scatter, strict=True):
+            found.setdefault(name, float(scatter))
+    return np.array([found.get(name, DEFAULT_SCATTER) for name in bands], dtype=np.float64)
+
+
+def band_folds(bands: Sequence[str], pivot: NDArray[np.float64], folds: int) -> NDArray[np.int64]:
+    """The fold of each band: neighbours in wavelength are in different ones.
+
+    The fold is the band's number by wavelength in its own filter set, modulo `folds`; for a band
+    of no known set its pivot in steps of 100 Å. It does not depend on which other bands there are,
+    so that an object's bands are dealt alike in every table.
 
     Parameters
     ----------
+    bands : sequence of str
+        Names (B,).
     pivot : ndarray (B,)
         Å.
     folds : int
@@ -65,7 +103,7 @@ def band_folds(pivot: NDArray[np.float64], folds: int) -> NDArray[np.int64]:
     Returns
     -------
     ndarray (B,)
-        0 to `folds` - 1, whatever the order of the bands.
+        0 to `folds` - 1.
 
     Raises
     ------
@@ -74,8 +112,21 @@ def band_folds(pivot: NDArray[np.float64], folds: int) -> NDArray[np.int64]:
     """
     if isinstance(folds, bool) or not isinstance(folds, (int, np.integer)) or folds < 1:
         raise InputError(f"folds: expected a positive whole number, got {folds!r}")
-    rank = np.argsort(np.argsort(pivot, kind="stable"), kind="stable")
-    return np.asarray(rank % folds, dtype=np.int64)
+    ranks = _ranks()
+    number = [
+        ranks.get(name, int(round(float(where) / UNKNOWN_STEP)))
+        for name, where in zip(bands, pivot, strict=True)
+    ]
+    return np.asarray(number, dtype=np.int64) % folds
+
+
+@cache
+def _ranks() -> dict[str, int]:
+    """Number of each known band by wavelength in its filter set."""
+    members: dict[str | None, list[tuple[float, str]]] = {}
+    for name, (pivot, _) in known_bands().items():
+        members.setdefault(set_of_band(name), []).append((pivot, name))
+    return {name: i for own in members.values() for i, (_, name) in enumerate(sorted(own))}
 
 
 def reconstruct(
@@ -106,68 +157,98 @@ def reconstruct(
     """
     if not task.photometry.bands:
         raise InputError("there is no bandflux to reconstruct: the context is labels alone")
-    size = batch_size or task.batch_size or BATCH
     reconstructor = Reconstructor(task, folds)
+    size = batch_size or task.batch_size or reconstructor.batch
     for start in range(0, len(task), size):
         rows = slice(start, min(start + size, len(task)))
-        yield rows, reconstructor(rows)
+        low, middle, high = np.moveaxis(reconstructor.quantiles(rows, INTERVAL), -1, 0)
+        error = 0.5 * (high - low)
+        seen = task.photometry.observed[rows] & np.isfinite(middle) & np.isfinite(error)
+        yield rows, Reconstruction(task.photometry.bands, middle, error, seen)
 
 
 class Reconstructor:
-    """`reconstruct` for any rows of a task, in any order.
+    """Quantiles of the bands that are hidden from the model, for any rows of a task.
 
     Parameters
     ----------
     task : Task
     folds : int
+        See `reconstruct`.
+    asked : ndarray (B,) of bool, optional
+        Bands to predict; all otherwise. Folds without any of them cost nothing.
     """
 
-    def __init__(self, task: Task, folds: int = FOLDS) -> None:
+    def __init__(
+        self, task: Task, folds: int = FOLDS, asked: NDArray[np.bool_] | None = None
+    ) -> None:
         from jpassed.annotation.inference import Predictor
         from jpassed.tokens import BandLayout
 
         p = task.photometry
         self._task = task
-        fold = band_folds(p.pivot, folds)
-        self._parts = [np.flatnonzero(fold == k) for k in range(folds) if (fold == k).any()]
-        self._hide = folds > 1
-        passbands = dict(zip(p.bands, zip(p.pivot, p.width, strict=True), strict=True))
-        places = {name: (float(pivot), float(width)) for name, (pivot, width) in passbands.items()}
-        # Each asks for the bands of its own part.
+        wanted = np.ones(len(p.bands), dtype=bool) if asked is None else asked
+        fold = band_folds(p.bands, p.pivot, folds)
+        used = [k for k in range(folds) if (wanted & (fold == k)).any()]
+        self._parts = [np.flatnonzero(wanted & (fold == k)) for k in used]
+        self._hidden = [(fold == k) if folds > 1 else np.zeros_like(wanted) for k in used]
+        places = {
+            name: (float(pivot), float(width))
+            for name, pivot, width in zip(p.bands, p.pivot, p.width, strict=True)
+        }
         self._predictors = [
             Predictor(task.model, [f"flux:{p.bands[i]}" for i in part], places, task.device)
             for part in self._parts
         ]
         config = task.model.network.config
         self._layout = BandLayout.make(p.bands, p.pivot, p.width, config.patch_bands)
+        device = self._predictors[0].device.type if used else "cpu"
+        self.batch = BATCH.get(device, BATCH["cpu"])
 
-    def __call__(self, rows: slice) -> Reconstruction:
-        """The bandfluxes of some rows."""
+    def quantiles(self, rows: slice, levels: Sequence[float]) -> NDArray[np.float64]:
+        """Quantiles (rows, B, levels) of the true bandfluxes, microjansky; NaN if not asked."""
         import torch
 
         p, labels = self._task.photometry, self._task.labels
-        own = rows.stop - rows.start
-        flux, error = np.full((2, own, len(p.bands)), np.nan)
-        for part, predictor in zip(self._parts, self._predictors, strict=True):
-            shown = p
-            if self._hide:
-                hidden = p.observed.copy()
-                hidden[:, part] = False
-                shown = replace(p, observed=hidden)
-            context = predictor.context(shown, labels, rows, self._layout)
+        out = np.full((rows.stop - rows.start, len(p.bands), len(levels)), np.nan)
+        at = np.asarray(levels, dtype=np.float64)
+        # Of these rows alone: the mask of all of a long table would be copied for each batch.
+        some = slice(0, rows.stop - rows.start)
+        own = {name: _of_rows(column, rows) for name, column in labels.items()}
+        for part, hidden, predictor in zip(
+            self._parts, self._hidden, self._predictors, strict=True
+        ):
+            shown = replace(
+                p,
+                flux=p.flux[rows],
+                error=p.error[rows],
+                observed=p.observed[rows] & ~hidden,
+                bad_errors=p.bad_errors[rows],
+            )
+            context = predictor.context(shown, own, some, self._layout)
             with torch.inference_mode():
                 answer = predictor.network(context.to(predictor.device), predictor.requests)
             log_scale = context.log_scale.numpy().astype(np.float64)
-            low, middle, high = _quantiles(predictor, answer.parameters, log_scale)
-            flux[:, part], error[:, part] = middle, 0.5 * (high - low)
-        seen = p.observed[rows]
-        return Reconstruction(p.bands, flux, error, seen & np.isfinite(flux) & np.isfinite(error))
+            out[:, part] = _quantiles(predictor, answer.parameters, log_scale, at)
+        return out
+
+
+def _of_rows(column: LabelColumn, rows: slice) -> LabelColumn:
+    return replace(
+        column,
+        value=column.value[rows],
+        error=column.error[rows],
+        observed=column.observed[rows],
+    )
 
 
 def _quantiles(
-    predictor: Any, parameters: Any, log_scale: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], ...]:
-    """16, 50 and 84 % quantiles (N, R), microjansky, of the answers (N, R, P) to bandfluxes."""
+    predictor: Predictor,
+    parameters: Any,
+    log_scale: NDArray[np.float64],
+    levels: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Quantiles (N, R, levels), microjansky, of the answers (N, R, P) to bandfluxes."""
     from jpassed.annotation.distributions import scaled_distribution, transform_of
 
     n, r, width = parameters.shape
@@ -175,8 +256,7 @@ def _quantiles(
     distribution = scaled_distribution(
         predictor.network.head, parameters.reshape(n * r, width), transform
     )
-    found = distribution.quantile(np.array(INTERVAL)).reshape(n, r, 3)
-    return found[..., 0], found[..., 1], found[..., 2]
+    return np.asarray(distribution.quantile(levels)).reshape(n, r, len(levels))
 
 
 def reconstruct_table(

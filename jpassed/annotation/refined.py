@@ -12,14 +12,15 @@ import torch
 from numpy.typing import NDArray
 
 from jpassed.annotation.derived import derive, is_derived, needed
+from jpassed.annotation.flag_limits import load_flag_limits
 from jpassed.annotation.flags import Flag
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.output import PREFIX
+from jpassed.annotation.reconstruction import zero_point_scatter
 from jpassed.annotation.targets import line_out_of_range
 from jpassed.annotation.task import Task
 from jpassed.exceptions import InputError
 from jpassed.filters import find_band, known_bands
-from jpassed.jspectrum.error_model import list_noise, load_noise
 from jpassed.posteriors import Posterior
 from jpassed.posteriors.joint import JointSamples
 from jpassed.refinement import Likelihood, PredictedBands, Proposal, Refiner, load_refinement
@@ -60,9 +61,6 @@ ROW_COLUMNS: dict[str, tuple[str, str]] = {
         "stat.fit.param"),
 }  # fmt: skip
 """Columns of rows, their description and UCD."""
-
-DEFAULT_ZERO_POINT = 0.02
-"""mag, for bands that no noise preset knows."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +201,8 @@ class TaskRefiner:
             [(b.name, np.asarray(b.wave), np.asarray(b.throughput)) for b in curves],
             self.refinement.line_wave,
         )
-        likelihood = Likelihood(predicted, torch.tensor(_zero_points(names), dtype=torch.float32))
+        scatter = torch.from_numpy(zero_point_scatter(names).astype(np.float32))
+        likelihood = Likelihood(predicted, scatter)
         self.refiner = Refiner(self.refinement.proposal.flow, self.refinement.prior, likelihood)
         self.layout = BandLayout.make(
             task.photometry.bands, task.photometry.pivot, task.photometry.width,
@@ -262,6 +261,9 @@ class TaskRefiner:
             table.add_column(Column(stored, **about) if kept is None else kept)
         flag = table[f"{PREFIX}flag"]
         flag[self._failed & ~blind] |= int(Flag.NOT_REFINED)
+        with np.errstate(invalid="ignore"):
+            weak = self._rows[0] < load_flag_limits().efficiency
+        flag[weak & ~blind] |= int(Flag.LOW_EFFICIENCY)
 
     def _objects(
         self,
@@ -301,16 +303,6 @@ def _usable(photometry: Photometry) -> list[int]:
             ", ".join(without[:8]),
         )
     return found
-
-
-def _zero_points(names: Sequence[str]) -> list[float]:
-    """Scatter of the zero points in magnitudes, from the noise presets."""
-    found: dict[str, float] = {}
-    for preset in list_noise():
-        model = load_noise(preset)
-        for name, scatter in zip(model.bands, model.zp_scatter, strict=True):
-            found.setdefault(name, float(scatter))
-    return [found.get(name, DEFAULT_ZERO_POINT) for name in names]
 
 
 def _known_redshift(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import jpassed
 from jpassed.annotation.derived import is_derived
 from jpassed.annotation.draws import DrawPlan, derived_columns, plan_draws
-from jpassed.annotation.flags import describe_flags
+from jpassed.annotation.flags import describe_flags, prior_dominated
 from jpassed.annotation.intruders import TaskIntruders
 from jpassed.annotation.output import (
     PREFIX,
@@ -21,6 +21,7 @@ from jpassed.annotation.output import (
     in_order,
     written_before,
 )
+from jpassed.annotation.predictive import TaskChi2
 from jpassed.annotation.refined import ROW_COLUMNS, TaskRefiner
 from jpassed.annotation.seeds import generators
 from jpassed.annotation.targets import line_out_of_range, redshifts
@@ -55,6 +56,7 @@ def annotate(
     joint: bool = True,
     pdf: bool = False,
     refine: int = 0,
+    chi2: str = "quick",
     replace_columns: bool = False,
     seed: int | None = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -100,6 +102,10 @@ def annotate(
         refine its posterior; 0 for the network's own posterior, 2000 is a good number. It takes
         a quarter of a second an object. Bandfluxes are not refined. The context may hold a
         redshift, but no other label.
+    chi2 : {"quick", "full", "none"}
+        Whether to compare measured bandfluxes with what the object's other bands predict: every
+        fourth band of many in one more pass (half as long again), every band in four more (three
+        times as long), or not at all.
     replace_columns : bool
         Allow to replace columns that the table already has.
     seed : int or None
@@ -113,7 +119,8 @@ def annotate(
     astropy.table.QTable
         The table's own columns, unchanged, then for every quantity q ``jp_q`` (median),
         ``jp_q_err`` (half the 16-84 % interval), ``jp_q_lo``, ``jp_q_hi``; then ``jp_intruder``
-        (probability of a star or QSO, where the model has such a score), ``jp_flag`` (see
+        (probability of a star or QSO, where the model has such a score), ``jp_chi2`` (reduced
+        chi-square of measured against predicted bandfluxes), ``jp_flag`` (see
         `jpassed.annotation.FLAGS`) and ``jp_nbands``. Bandfluxes are in microjansky. Rows
         without any usable band or label are flagged and masked; so are lines that lie outside
         the J-PAS range at the known or predicted redshift. Of derived quantities these are the
@@ -170,13 +177,14 @@ def annotate(
         task = refiner.task
     plan = plan_draws(task, int(samples), bool(joint), seed)
     own = generators(wanted, seed)
-    intruders = TaskIntruders(task)
-    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, intruders, progress)
+    intruders, fit = TaskIntruders(task), TaskChi2(task, chi2)
+    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, intruders, fit, progress)
     result = copied(table)
     _drop(result, existing)
     for column in columns:
         result.add_column(column)
     intruders.add_column(result)
+    fit.add_column(result)
     _add_row_columns(result, task, flag)
     if refiner is not None:
         refiner.add_row_columns(result)
@@ -238,6 +246,7 @@ def _columns(
     plan: DrawPlan | None,
     refiner: TaskRefiner | None,
     intruders: TaskIntruders,
+    fit: TaskChi2,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Any], NDArray[np.int32]]:
     """Columns and flags of all rows."""
@@ -283,6 +292,12 @@ def _columns(
                 derived_columns(draws, derived, prefix=PREFIX, masked=blind, samples=samples),
             )
         flag[rows] = task.flags(rows, batch.log_scale) | intruders.flags(rows, batch.vector)
+        flag[rows] |= fit.flags(rows)
+        if "z" in posterior:
+            low, high = posterior["z"].quantile([0.15865525, 0.84134475]).T
+            flag[rows] |= prior_dominated(
+                0.5 * (high - low), batch.log_scale, task.redshift_settled(rows)
+            )
         if progress is not None:
             progress(rows.stop, len(task))
     return in_order(out.finish(), task.outputs), flag

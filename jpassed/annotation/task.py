@@ -31,7 +31,6 @@ from jpassed.surveys import (
 from jpassed.surveys.columns import numbers_and_mask
 from jpassed.surveys.labels import SENTINELS
 from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
-from jpassed.vocabulary.lines import LINE_LIMITS
 from jpassed.weights import load_model, model_vocabulary
 
 if TYPE_CHECKING:
@@ -120,12 +119,16 @@ class Task:
 
     @property
     def outputs_and_redshift(self) -> tuple[str, ...]:
-        """`quantities`, and the redshift where it decides which lines are in range."""
+        """`quantities`, and the redshift: it decides which lines are in range, and on a flag."""
         asked = self.quantities
         known = "z" in self.labels and bool(self.labels["z"].observed.all())
-        if "z" in asked or (asked and (known or not any(q in LINE_LIMITS for q in asked))):
-            return asked
-        return (*asked, "z")
+        return asked if "z" in asked or (asked and known) else (*asked, "z")
+
+    def redshift_settled(self, rows: slice) -> NDArray[np.bool_]:
+        """Objects whose redshift is in the context, or that have no band to tell it."""
+        none = ~self.photometry.observed[rows].any(axis=1)
+        known = self.labels.get("z")
+        return none if known is None else np.asarray(none | known.observed[rows])
 
     def n_labels(self, rows: slice, without: str = "") -> NDArray[np.int64]:
         """Number of labels in the context of each object, one of them left out."""
