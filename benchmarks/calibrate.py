@@ -19,12 +19,15 @@ import numpy as np
 import torch
 from astropy.table import QTable, Table
 from markdown_blocks import markdown_table, replace_block, shown_command
+from scipy.optimize import minimize
+from scipy.special import ndtri
 from simulated_sample import simulated
 
 from jpassed.adaptation import calibrate
 from jpassed.io.catalogs import read_catalog
 from jpassed.plotting import plot_pit
-from jpassed.surveys import Survey, load_survey
+from jpassed.surveys import Survey, load_survey, read_photometry
+from jpassed.units import ab_magnitude
 from jpassed.validation import Evaluation, evaluate
 from jpassed.weights import load_model
 
@@ -151,6 +154,36 @@ def number_table(results: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown_table(head, body)
 
 
+def by_magnitude(sample: Sample, band: str, model: Any) -> list[list[str]]:
+    """Whether a map that changes with magnitude is worth more: held-out gains, by number used.
+
+    Shift and (logarithmic) stretch of normal scores, each with a slope in magnitude, at the best
+    log score; the log score of an object gains 0.5 (u^2 - g^2) - ln(stretch) by the map g of u.
+    """
+    found = assess(sample, slice(None), model).compared["z"].scores.pit
+    u = np.clip(ndtri(found), -4.5, 4.5)
+    photometry = read_photometry(sample.table, sample.survey)
+    flux = photometry.flux[:, photometry.bands.index(band)]
+    good = np.isfinite(u) & (flux > 0)
+    u, magnitude = u[good], ab_magnitude(flux[good])
+    x = np.clip((magnitude - magnitude.mean()) / magnitude.std(), -2.5, 2.5)
+    order = np.random.default_rng(SEED).permutation(len(u))
+    rows = []
+    for n in USED:
+        cells = [f"{n}"]
+        for slopes in (0.0, 1.0):
+
+            def loss(p: Any, which: Any, slopes: float = slopes) -> float:
+                shift, stretch = p[0] + slopes * p[1] * x[which], p[2] + slopes * p[3] * x[which]
+                g = (u[which] - shift) * np.exp(-stretch)
+                return float(np.mean(0.5 * (g**2 - u[which] ** 2) + stretch))
+
+            best = minimize(loss, np.zeros(4), args=(order[:n],)).x
+            cells.append(f"{-loss(best, order[max(USED) :]):+.3f}")
+        rows.append(cells)
+    return rows
+
+
 def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """PIT histograms before and after."""
     from matplotlib.figure import Figure
@@ -180,17 +213,27 @@ def main() -> None:
     start = time.perf_counter()
     model = load_model(options.model)
     results = {}
-    for name, sample in read_samples(options.folder).items():
+    samples = read_samples(options.folder)
+    for name, sample in samples.items():
         results[name] = compare(sample, model)
         print(f"{name}: {time.perf_counter() - start:.0f} s")
+    (sdss,) = (name for name in samples if name.startswith("SDSS"))
+    slopes = by_magnitude(samples[sdss], "sdss_r", model)
     arguments = ["calibrate.py"]
     said = (
-        f"`PYTHONPATH=. python {shown_command(arguments)} --markdown docs/calibrate.md`, network "
+        f"`PYTHONPATH=. python {shown_command(arguments)} --markdown docs/calibrate.md "
+        f"--figure docs/_static/calibration_pit.png`, network "
         f"{model.digest[:8]}.\n\n"
     )
     for block, text in (
         ("calibrate", said + main_table(results)),
         ("calibrate by number", number_table(results)),
+        (
+            "calibrate by magnitude",
+            markdown_table(
+                ["objects used", "shift and stretch", "with slopes in magnitude"], slopes
+            ),
+        ),
     ):
         print(f"\n{text}")
         if options.markdown:
