@@ -40,6 +40,9 @@ from jpassed.jspectrum.error_model import load_noise
 
 FIGURE = "_static/real_residuals.png"
 LEAST_EW = 10.0
+WIDTHS = ((10.0, 20.0), (20.0, 50.0), (50.0, np.inf))
+"""Å: parts by which strong lines at r = 19 are split."""
+
 SHARE = 0.6
 """Brown SEDs are split at this share of bands that were observed, not modelled."""
 
@@ -105,7 +108,7 @@ def spectra(folder: Path, model: Any, size: Size) -> dict[str, Any]:
     """SDSS and BOSS galaxy spectra with survey noise: redshifts and line strengths."""
     real, twin = spectra_sets(folder, size.spectra, size.draws)
     outputs = ("z", *LINES)
-    found: dict[str, Any] = {"redshift": {}, "lines": {}}
+    found: dict[str, Any] = {"redshift": {}, "lines": {}, "widths": {}}
     for label, objects in (("real", real), ("simulated", twin)):
         posterior = answers(objects, model, outputs)
         scores = redshift_scores(posterior["z"], objects.z)
@@ -119,10 +122,14 @@ def spectra(folder: Path, model: Any, size: Size) -> dict[str, Any]:
             found["redshift"].setdefault(place, {})[label] = row
             for line in LINES:
                 error = objects.known[f"{line}_err"][here] if label == "real" else None
-                entry = line_row(
-                    posterior[line][here], objects.known[line][here], error,
-                    objects.group[here], LEAST_EW,
-                )  # fmt: skip
+                given = (posterior[line][here], objects.known[line][here], error)
+                entry = line_row(*given, objects.group[here], LEAST_EW)
+                if place == "r = 19" and line in ("ew_halpha", "ew_oiii"):
+                    for low, high in WIDTHS:
+                        name = f"{low:g}-{high:g} Å" if np.isfinite(high) else f"over {low:g} Å"
+                        part = found["widths"].setdefault(name, {})
+                        row = line_row(*given, objects.group[here], low, high)
+                        part.setdefault(line, {})[label] = row
                 lines = found["lines"].setdefault(place, {}).setdefault(line, {})
                 lines[label] = entry
     return found

@@ -107,11 +107,16 @@ the given values inside the central 68 % interval, which holds the error of the 
 
 
 def line_row(
-    distribution: Distribution, width: Array, error: Array | None, group: ArrayLike, least: float
+    distribution: Distribution,
+    width: Array,
+    error: Array | None,
+    group: ArrayLike,
+    least: float,
+    most: float = np.inf,
 ) -> Row:
-    """Scores of a predicted EW for rows whose given EW (Å) is above `least`."""
+    """Scores of a predicted EW for rows whose given EW (Å) is above `least` and up to `most`."""
     with np.errstate(invalid="ignore"):
-        use = np.flatnonzero(width > least)
+        use = np.flatnonzero((width > least) & (width <= most))
     if not len(use):
         return {"n": 0, "objects": 0}
     part, given = distribution[use], width[use]

@@ -51,21 +51,21 @@ def redshift_table(rows: dict[str, dict[str, Row]], names: Sequence[str], first:
     )  # fmt: skip
 
 
-def line_table(lines: dict[str, dict[str, dict[str, Row]]]) -> str:
-    """Line strengths, by depth."""
+def line_table(lines: dict[str, dict[str, dict[str, Row]]], first: str = "depth") -> str:
+    """Line strengths, by depth or by width."""
     body = []
     for place, found in lines.items():
-        if place not in LINE_DEPTHS:
+        if first == "depth" and place not in LINE_DEPTHS:
             continue
         for line, pair in found.items():
             for label, row in pair.items():
-                if row.get("n", 0) and row["objects"] > 1:
+                if row.get("n", 0):
                     body.append(
                         [place, f"`{line}`", label, str(row["n"]), str(row["objects"]),
                          shown(row["bias"], form="+.3f"), shown(row["rms"], form=".3f"),
                          shown(row["mad"], form=".3f"), shown(row["coverage"], 100.0, ".0f")]
                     )  # fmt: skip
-    head = ["depth", "line", "", "rows", "objects", "bias, dex", "rms, dex", "1.4826 MAD, dex",
+    head = [first, "line", "", "rows", "objects", "bias, dex", "rms, dex", "1.4826 MAD, dex",
             "68 % holds, %"]  # fmt: skip
     return markdown_table(head, body)
 
@@ -246,6 +246,7 @@ def blocks(figures: dict[str, Any]) -> dict[str, str]:
     if "spectra" in figures:
         found["spectra"] = redshift_table(figures["spectra"]["redshift"], SPECTRAL, "depth")
         found["lines"] = line_table(figures["spectra"]["lines"])
+        found["widths"] = line_table(figures["spectra"]["widths"], "width")
         found["objects"] = object_table(figures["spectra"]["objects"])
     if "brown" in figures:
         found["brown"] = redshift_table(figures["brown"]["redshift"], PHOTOMETRIC, "magnitude")
