@@ -13,6 +13,7 @@ parts are taken from the file of -o, if it is there. All of it takes six minutes
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from markdown_blocks import replace_block, shown_command
-from real_catalogues import BAND_SETS, colours, sdss_sets, ultraviolet, vvds_sets
+from real_catalogues import BAND_SETS, by_trees, colours, sdss_sets, ultraviolet, vvds_sets
 from real_figure import draw_figure
 from real_lines import line_objects
 from real_residuals import residuals, summary
@@ -172,6 +173,8 @@ def sdss(folder: Path, model: Any, size: Size) -> dict[str, Any]:
                 row = redshift_row(scores, part.group, seen)
                 found["redshift"].setdefault(f"{name}, NUV detected", {})[label] = row
     found["colours"] = colours(real, twin)
+    with contextlib.suppress(ImportError):  # scikit-learn, as for eazy-py
+        found["trees"] = by_trees(real, twin)
     found["ultraviolet"] = ultraviolet(real, twin, model)
     return found
 

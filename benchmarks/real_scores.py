@@ -35,6 +35,13 @@ score of one impossible object would otherwise decide."""
 
 Z_RANGE = float(np.log1p(1.25))
 
+POINT_STATISTICS: dict[str, Callable[..., float]] = {
+    "sigma_nmad": sigma_nmad,
+    "bias": bias,
+    "outliers": lambda z, true: outlier_fraction(z, true, 0.05),
+}
+"""Of redshifts that are mere numbers."""
+
 REDSHIFT_STATISTICS: dict[str, Callable[..., float]] = {
     "sigma_nmad": lambda z, true, p, nll: sigma_nmad(z, true),
     "bias": lambda z, true, p, nll: bias(z, true),

@@ -97,6 +97,17 @@ def colour_table(rows: list[Row]) -> str:
     return markdown_table(head, body)
 
 
+def tree_table(rows: dict[str, Row]) -> str:
+    """Gradient boosting on ugriz."""
+    names = ("sigma_nmad", "bias", "outliers")
+    body = [
+        [label, str(row["n"]), *(shown(row[name], *UNITS[name][1:]) for name in names)]
+        for label, row in rows.items()
+    ]
+    head = ["gradient boosting on ugriz", "galaxies", *(UNITS[name][0] for name in names)]
+    return markdown_table(head, body)
+
+
 def ultraviolet_table(found: dict[str, dict[str, Row]]) -> str:
     """GALEX from ugriz."""
     body = [
@@ -259,6 +270,8 @@ def blocks(figures: dict[str, Any]) -> dict[str, str]:
     if "sdss" in figures:
         found["sdss"] = redshift_table(figures["sdss"]["redshift"], PHOTOMETRIC, "bands")
         found["colours"] = colour_table(figures["sdss"]["colours"])
+        if "trees" in figures["sdss"]:
+            found["trees"] = tree_table(figures["sdss"]["trees"])
         found["ultraviolet"] = ultraviolet_table(figures["sdss"]["ultraviolet"])
     if "vvds" in figures:
         found["vvds"] = redshift_table(figures["vvds"]["redshift"], PHOTOMETRIC, "magnitude")

@@ -282,8 +282,8 @@ def test_bars_say_met_and_missed(modules):
 def test_the_page_has_the_blocks_and_the_command(modules, project_root):
     page = (project_root / "docs" / "real.md").read_text("utf-8")
     for name in (
-        "run bars spectra lines widths objects brown share lrg coverage sdss colours ultraviolet "
-        "vvds residuals residual+bands eazy eazy+better"
+        "run bars spectra lines widths objects brown share lrg coverage sdss trees colours "
+        "ultraviolet vvds residuals residual+bands eazy eazy+better"
     ).split():
         name = name.replace("+", " ")
         assert page.count(f"<!-- {name} -->") == page.count(f"<!-- end {name} -->") == 1
