@@ -19,14 +19,14 @@ from jpassed.tokens.build import build_context, build_requests
 from jpassed.tokens.scaling import LabelScaling
 from jpassed.vocabulary import Vocabulary
 
-__all__ = ["KIND_ROWS", "grown", "ridge", "set_rows"]
+__all__ = ["KIND_ROWS", "grown", "ridge", "set_rows", "widen"]
 
 logger = logging.getLogger(__name__)
 
 KIND_ROWS = ("label.kind.weight", "request_kind.weight", "head.linear.weight", "head.linear.bias")
 """Weights with a row for every kind of the vocabulary."""
 
-PENALTIES = np.geomspace(1e-4, 1e4, 25)
+PENALTIES = np.geomspace(1e-3, 1e4, 29)
 SHARES = (0.0, 0.5, 1.0)
 """How much of the nearest kind's own dependence of the width on the object is taken over."""
 
@@ -171,8 +171,8 @@ def ridge(
     for penalty in PENALTIES:
         shrink = s**2 / (s**2 + penalty * unit)
         fitted = u @ (shrink * projected)
-        leverage = np.minimum((u**2) @ shrink + 1.0 / len(y), 0.999)
-        residual = (y - middle - fitted) / (1.0 - leverage)
+        left = np.maximum(1.0 - (u**2) @ shrink - 1.0 / len(y), 1e-9)
+        residual = (y - middle - fitted) / left
         # Robust: labels of a few rows may be wrong.
         error = float(np.mean(np.minimum(np.abs(residual), 5.0)))
         if best is None or error < best[0]:
@@ -232,3 +232,13 @@ def _write(
         w[:, 2], b[2] = 0.0, 2.0
     elif not isinstance(head, GaussianHead):
         raise ModelError(f"new kinds: the head {head.form!r} is not known here")
+
+
+@torch.no_grad()
+def widen(network: SEDModel, kind: int, log_factor: float) -> None:
+    """Multiply the widths of a kind's posteriors by exp(log_factor), in place."""
+    head, bias = network.head, network.head.linear.bias[kind]
+    if isinstance(head, MixtureHead):
+        bias[2 * head.components :] += log_factor
+    else:
+        bias[1] += (2.0 if isinstance(head, GaussianHead) else 1.0) * log_factor

@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 LABEL_WEIGHT, REDSHIFT_WEIGHT, BAND_WEIGHT = 4.0, 8.0, 0.5
 """Weights of the requests about the user's rows in the loss."""
 
+NEW_ROWS_RATE = 0.3
+"""Learning rate where new rows alone are trained, over the usual one."""
+
 WITHOUT_HEADS = re.compile(r"^(?!head|redshift_head)")
 PATCH = re.compile(r"^(patch|dense)\b")
 
@@ -124,8 +127,9 @@ class Tuner:
         self.network = copy.deepcopy(network).train()
         more = len(self.labels) > len(new) or not self.labels
         chosen = tuned_weights(network, rows, new, more)
+        self.rate = settings.learning_rate
         if chosen == set(KIND_ROWS):
-            self.replay = None
+            self.replay, self.rate = None, NEW_ROWS_RATE * self.rate
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name in chosen)
             if name in KIND_ROWS and name in chosen:
@@ -256,7 +260,7 @@ class Tuner:
     def _step(self, step: int) -> None:
         s = self.settings
         for group in self.optimiser.param_groups:
-            group["lr"] = s.learning_rate * min(1.0, (step + 1) / s.warmup)
+            group["lr"] = self.rate * min(1.0, (step + 1) / s.warmup)
         total = self.loss(step)
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
