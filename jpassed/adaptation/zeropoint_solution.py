@@ -38,8 +38,10 @@ CLIP = 1.5
 ODD = 3.0
 """Galaxies whose mean squared residual is so many times the median count less: stars, blends."""
 
-SCATTERS = np.geomspace(1e-4, 0.5, 60)
-"""Magnitudes; scatter of the offsets of a catalogue, of which the likeliest is taken."""
+SCATTERS = np.geomspace(1e-4, 0.1, 60)
+"""Magnitudes; scatter of the offsets of a catalogue, of which the likeliest is taken. It ends
+where zero points of surveys do: with few bands, errors of the model along a colour that hardly
+changes the residuals would otherwise pass for offsets of a magnitude."""
 
 Array = NDArray[np.float64]
 
@@ -238,7 +240,8 @@ class _Modes:
 
     @classmethod
     def of(cls, equations: Equations, start: Array, baseline_error: Array | None) -> _Modes:
-        seen = np.diag(equations.curvature) > 0
+        # A band may also be felt through the others' predictions: that is not a measurement.
+        seen = (equations.lever != 0).any(axis=0)
         block = np.ix_(seen, seen)
         h = equations.curvature[block]
         m = _stable(equations.scatter[block], h, equations.n)

@@ -177,10 +177,13 @@ class ZeroPoints:
         messages = []
         if unknown:
             count = sum(name not in index for name in names)
-            messages.append(
-                f"zero points: {count} rows are on tiles without zero points of their own "
-                f"({_few(unknown)}); they get those of the whole catalogue"
+            which = (
+                f"1 row is on a tile without zero points of its own ({_few(unknown)}) and gets"
+                if count == 1
+                else f"{count} rows are on tiles without zero points of their own "
+                f"({_few(unknown)}) and get"
             )
+            messages.append(f"zero points: {which} those of the whole catalogue")
         return row, messages
 
     def to_table(self) -> QTable:
