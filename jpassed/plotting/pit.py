@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, binom
+from scipy.special import bdtrik, betaincinv
 
 from jpassed.exceptions import InputError
 from jpassed.plotting.axes import axes_or_current
@@ -56,7 +56,7 @@ def plot_pit(pit: Values, *, bins: int | None = None, ax: Axes | None = None) ->
     n = min(len(values) for values in samples.values())
     bins = int(np.clip(n // 20, 8, 20)) if bins is None else bins
     edges = np.linspace(0.0, 1.0, bins + 1)
-    low, high = binom.ppf(BAND, n, 1.0 / bins) * bins / n
+    low, high = np.ceil(bdtrik(BAND, n, 1.0 / bins)) * bins / n
     ax.axhspan(low, high, color="0.85", linewidth=0, label="95 % of calibrated bins")
     ax.axhline(1.0, color="0.4", linewidth=0.8)
     top = high
@@ -101,7 +101,7 @@ def plot_coverage(pit: Values, *, ax: Axes | None = None) -> Axes:
     ax = axes_or_current(ax)
     level = np.linspace(0.0, 1.0, 101)
     n = min(len(values) for values in samples.values())
-    low, high = (beta.ppf(q, level * n + 0.5, (1 - level) * n + 0.5) for q in BAND)
+    low, high = (betaincinv(level * n + 0.5, (1 - level) * n + 0.5, q) for q in BAND)
     ax.fill_between(level, low, high, color="0.85", linewidth=0, label="95 % if calibrated")
     ax.plot([0, 1], [0, 1], color="0.4", linewidth=0.8)
     for (name, values), colour in zip(samples.items(), COLOURS, strict=False):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpassed.plotting import plot_coverage, plot_pit, plot_predicted, plot_redshifts, plot_trend
+from jpassed.validation.selections import ALL
 from jpassed.validation.statistics import Statistic, statistics_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def draw_all(evaluation: Evaluation) -> Drawn:
         rows = evaluation.figures
         rows = rows[rows["quantity"] == name]
         for by in dict.fromkeys(str(b) for b in rows["by"]):
-            if by in ("", "jp_flag"):
+            if by in (ALL, "jp_flag"):
                 continue
             figure = _trends(rows[rows["by"] == by], name, by)
             if figure is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 
 from jpassed.evaluation import bootstrap_interval
 from jpassed.validation.compared import Compared
@@ -24,7 +25,7 @@ Row = dict[str, Any]
 COLUMNS = {
     "quantity": "Quantity of the vocabulary",
     "statistic": "Name of the figure, see definition",
-    "by": "What selects the objects; empty for all of them",
+    "by": "What selects the objects",
     "selection": "Which objects the figure is of",
     "low": "Lower end of the bin, included",
     "high": "Upper end of the bin, excluded; per cent of the objects for the best by odds",
@@ -70,26 +71,30 @@ def figures_of(
     columns = compared.columns()
     known = {name for name, values in columns.items() if np.isfinite(values[compared.use]).any()}
     chosen = [s for s in statistics if set(s.needs) <= known]
-    names = sorted({name for s in chosen for name in s.needs})
+    # Shares of independent objects have an interval of their own.
+    drawn = [s for s in chosen if s.resampled and not (s.percent and groups is None)]
+    names = sorted({name for s in drawn for name in s.needs})
+
+    def resampled(*arrays: FloatArray) -> FloatArray:
+        given = dict(zip(names, arrays, strict=True))
+        return np.array([_of_known(s, [given[name] for name in s.needs]) for s in drawn])
+
     rows = []
     for selection in selections:
-        arrays = tuple(columns[name][selection.rows] for name in names)
-
-        def compute(*drawn: FloatArray) -> FloatArray:
-            given = dict(zip(names, drawn, strict=True))
-            return np.array([_of_known(s, [given[name] for name in s.needs]) for s in chosen])
-
-        value = low = high = np.full(len(chosen), np.nan)
-        if selection.rows.sum() >= FEWEST:
-            value = compute(*arrays)
-            if n_bootstrap:
-                own = None if groups is None else groups[selection.rows]
-                low, high = bootstrap_interval(compute, arrays, own, n_bootstrap, seed, level=level)
-        for i, s in enumerate(chosen):
-            n = _n_known(columns, s, selection)
-            ends = (low[i], high[i]) if s.resampled else (np.nan, np.nan)
-            if s.percent and groups is None and n_bootstrap and np.isfinite(value[i]):
-                ends = share_interval(value[i], n, level)
+        part = {name: columns[name][selection.rows] for name in known}
+        low = high = np.full(len(drawn), np.nan)
+        if n_bootstrap and drawn and selection.rows.sum() >= FEWEST:
+            own = None if groups is None else groups[selection.rows]
+            low, high = bootstrap_interval(
+                resampled, tuple(part[name] for name in names), own, n_bootstrap, seed, level=level
+            )
+        intervals = {s.name: ends for s, *ends in zip(drawn, low, high, strict=True)}
+        for s in chosen:
+            n = _n_known(part, s)
+            value = _of_known(s, [part[name] for name in s.needs])
+            ends = intervals.get(s.name, [np.nan, np.nan])
+            if s.percent and groups is None and n_bootstrap and np.isfinite(value):
+                ends = [*share_interval(value, n, level)]
             rows.append(
                 {
                     "quantity": compared.truth.quantity,
@@ -99,7 +104,7 @@ def figures_of(
                     "low": selection.low,
                     "high": selection.high,
                     "n": n,
-                    "value": value[i],
+                    "value": value,
                     "lo": ends[0],
                     "hi": ends[1],
                     "unit": unit if s.unit == "quantity" else "",
@@ -124,15 +129,13 @@ def share_interval(share: float, n: int, level: float) -> tuple[float, float]:
     Brown, Cai & DasGupta 2001, Stat. Sci. 16, 101. A bootstrap says that a share of none is none,
     whatever the number of objects.
     """
-    from scipy.stats import beta
-
-    low, high = beta.ppf([0.5 - level / 2, 0.5 + level / 2], n * share + 0.5, n * (1 - share) + 0.5)
+    ends = [0.5 - level / 2, 0.5 + level / 2]
+    low, high = betaincinv(n * share + 0.5, n * (1 - share) + 0.5, ends)
     return min(float(low), share), max(float(high), share)
 
 
-def _n_known(columns: Mapping[str, FloatArray], statistic: Statistic, selection: Selection) -> int:
-    arrays = [columns[name][selection.rows] for name in statistic.needs]
-    return int(np.logical_and.reduce([np.isfinite(array) for array in arrays]).sum())
+def _n_known(part: Mapping[str, FloatArray], statistic: Statistic) -> int:
+    return int(np.logical_and.reduce([np.isfinite(part[name]) for name in statistic.needs]).sum())
 
 
 def figures_table(rows: Sequence[Row]) -> Table:

@@ -125,7 +125,7 @@ def _section(
     out.append(_overall(rows, statistics))
     out += [_image(plots, key) for key in (stem, f"{stem}_calibration") if key in plots]
     for by in dict.fromkeys(str(b) for b in rows["by"]):
-        if by:
+        if by != ALL:
             out.append(f"<h3>By {escape(TITLES.get(by, by))}</h3>")
             plot = f"{stem}_by_{''.join(c if c.isalnum() else '_' for c in by)}"
             if plot in plots:

@@ -169,7 +169,7 @@ def selections(
 ) -> Iterator[Selection]:
     """Selections of the objects of one quantity; those that cannot be used are in none."""
     use, nan = compared.use, float("nan")
-    yield Selection("", ALL, nan, nan, use)
+    yield Selection(ALL, ALL, nan, nan, use)
     if flag is not None and (flag[use] != 0).any():
         yield Selection("jp_flag", "no flag", nan, nan, use & (flag == 0))
         yield Selection("jp_flag", "flagged", nan, nan, use & (flag != 0))
