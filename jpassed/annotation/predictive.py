@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from jpassed.annotation.task import Task
 
-__all__ = ["COLUMN", "FORMS", "TaskChi2", "predictive_chi2", "tested_bands"]
+__all__ = ["COLUMN", "FORMS", "TaskChi2", "predictive_chi2", "compared_bands"]
 
 COLUMN = f"{PREFIX}chi2"
 
@@ -40,7 +40,9 @@ NORMAL = np.arange(-4.0, 4.5)
 LEVELS = tuple(float(level) for level in ndtr(NORMAL))
 
 
-def tested_bands(bands: Sequence[str], pivot: NDArray[np.float64], form: str) -> NDArray[np.bool_]:
+def compared_bands(
+    bands: Sequence[str], pivot: NDArray[np.float64], form: str
+) -> NDArray[np.bool_]:
     """The bands (B,) whose measurements are compared with their predictions.
 
     Raises
@@ -122,7 +124,7 @@ class TaskChi2:
         self._reconstructor: Reconstructor | None = None
         if form == "none" or len(p.bands) < LEAST_TESTED:
             return
-        self._asked = tested_bands(p.bands, p.pivot, form)
+        self._asked = compared_bands(p.bands, p.pivot, form)
         self._scatter = zero_point_scatter(p.bands)[self._asked]
         self._reconstructor = Reconstructor(task, FOLDS[form], self._asked)
 

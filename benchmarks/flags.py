@@ -1,0 +1,387 @@
+"""What the bits of jp_flag find and what they flag for nothing, simulated beside real objects.
+
+    PYTHONPATH=. python benchmarks/flags.py FOLDER [--model default] [--each N] [--cache CACHE]
+        [--markdown docs/flags.md] [--figure docs/_static/flags_roc.png]
+
+Spoilt photometry, blends, stars and QSOs against galaxies for jp_chi2; few bands and redshift
+outliers for PRIOR_DOMINATED; empty sky; refined galaxies; and redshift outliers among flagged and
+unflagged rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from flag_corruptions import CORRUPTIONS
+from markdown_blocks import markdown_table, replace_block, shown_command
+from numpy.typing import NDArray
+from real_catalogues import sdss_sets, vvds_sets
+from situation_changes import hidden_at_random
+from situation_samples import (
+    PIVOTS,
+    Sample,
+    brown,
+    noisy,
+    pickles,
+    qso_templates,
+    simulated,
+    spectra,
+    table_of,
+)
+
+from jpassed.annotation import Flag, annotate
+from jpassed.annotation.flag_limits import load_flag_limits
+from jpassed.annotation.predictive import TaskChi2
+from jpassed.annotation.task import prepare
+from jpassed.weights import load_model
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+SEED = 20261128
+FORMS = ("quick", "full")
+EDGES = (20.0, 21.0, 22.0)
+MAGNITUDES = ("r < 20", "20-21", "21-22", "22-22.7")
+OUTLIER = 0.05
+SHARES = (0.90, 0.95, 0.97)
+"""Of the bands that are hidden for PRIOR_DOMINATED: 6, 3 and 2 are left."""
+
+CATALOGUE_ROWS = 1000
+REFINED_ROWS, DRAWS = 60, 1000
+RATIOS = np.geomspace(0.02, 1.5, 60)
+
+
+class Measured:
+    """jp_flag, redshift and both forms of jp_chi2 of a sample's objects."""
+
+    def __init__(self, table: Any, model: Any, z: Array | None, **options: Any) -> None:
+        result = annotate(table, model=model, outputs=["z"], chi2="none", **options)
+        self.flag = np.asarray(result["jp_flag"])
+        found = np.ma.asarray(result["jp_z"])
+        self.z_phot = np.ma.filled(found.astype(float), np.nan)
+        self.width = np.ma.filled(np.ma.asarray(result["jp_z_err"]).astype(float), np.nan)
+        task = prepare(
+            table, model=model, outputs=("z",), context=None,
+            survey=options.get("survey", "auto"), device="cpu", batch_size=None,
+        )  # fmt: skip
+        limits = load_flag_limits()
+        self.chi2, self.poor = {}, {}
+        for form in FORMS:
+            chi2, tested = TaskChi2(task, form).measure()
+            self.chi2[form] = np.nan_to_num(chi2)
+            self.poor[form] = self.chi2[form] > limits.chi2_limit(form, tested)
+        with np.errstate(invalid="ignore"):
+            self.outlier = (
+                np.zeros(len(table), bool) if z is None
+                else np.abs(self.z_phot - z) / (1 + z) > OUTLIER
+            )  # fmt: skip
+
+    def share(self, flag: Flag, rows: Any = slice(None)) -> float:
+        """Percentage of the rows with a bit."""
+        return 100.0 * float(np.mean(self.flag[rows] & int(flag) > 0))
+
+
+def measure(sample: Sample, model: Any, **options: Any) -> Measured:
+    """Of a sample in J-PAS bands."""
+    return Measured(
+        table_of(sample.flux, sample.error, sample.observed), model, sample.z, **options
+    )
+
+
+def part(sample: Sample, rows: Any) -> Sample:
+    """Some objects of a sample."""
+    z = None if sample.z is None else sample.z[rows]
+    return Sample(sample.flux[rows], sample.error[rows], sample.observed[rows], z)
+
+
+def roc(good: Array, bad: Array) -> tuple[Array, Array]:
+    """False alarms among `good`, and found of `bad`, as the limit falls."""
+    limits = np.unique(np.concatenate([good, bad]))[::-1]
+    alarms = np.array([np.mean(good > limit) for limit in limits])
+    found = np.array([np.mean(bad > limit) for limit in limits])
+    return np.append(alarms, 1.0), np.append(found, 1.0)
+
+
+def found_at(good: Array, bad: Array, alarms: float) -> float:
+    """Percentage of `bad` above what a share of `good` exceeds."""
+    return 100.0 * float(np.mean(bad > np.quantile(good, 1.0 - alarms)))
+
+
+def area(good: Array, bad: Array) -> float:
+    """Area under the ROC: the chance that a bad object has the larger value."""
+    alarms, found = roc(good, bad)
+    return float(np.trapezoid(found, alarms))
+
+
+def reconstruction(
+    clean: dict[str, tuple[Sample, Measured]], intruders: dict[str, Sample], model: Any
+) -> tuple[str, dict[str, Any]]:
+    """Table of what jp_chi2 finds, and its curves."""
+    rng = np.random.default_rng(SEED)
+    body, curves = [], {}
+    for label, (sample, own) in clean.items():
+        for name, change in CORRUPTIONS.items():
+            row = [name, label]
+            bad = measure(change(sample, rng), model)
+            for form in FORMS:
+                row += scores(own.chi2[form], bad.chi2[form], bad.poor[form])
+                curves[name, label, form] = roc(own.chi2[form], bad.chi2[form])
+            body.append(row)
+    own = clean["simulated"][1]
+    for name, sample in intruders.items():
+        bad = measure(sample, model)
+        row = [name, "real" if "spectra" in name else "library"]
+        for form in FORMS:
+            row += scores(own.chi2[form], bad.chi2[form], bad.poor[form])
+        body.append(row)
+    head = ["photometry", "galaxies"]
+    for form in FORMS:
+        head += [f"{form}: flagged, %", "at 5 %", "area"]
+    return markdown_table(head, body), curves
+
+
+def scores(good: Array, bad: Array, flagged: Mask) -> list[str]:
+    """Flagged, found at 5 % false alarms, area."""
+    at_five = found_at(good, bad, 0.05)
+    return [f"{100 * flagged.mean():.0f}", f"{at_five:.0f}", f"{area(good, bad):.2f}"]
+
+
+def alarms(cases: dict[str, tuple[Measured, Any]]) -> str:
+    """Table of galaxies without a fault that are flagged."""
+    body = []
+    for name, (own, rows) in cases.items():
+        body.append(
+            [name, f"{len(own.flag[rows])}"]
+            + [f"{100 * own.poor[form][rows].mean():.1f}" for form in FORMS]
+            + [f"{np.median(own.chi2[form][rows]):.2f}" for form in FORMS]
+        )
+    head = ["galaxies", "n", "quick: flagged, %", "full: flagged, %",
+            "median chi2, quick", "full"]  # fmt: skip
+    return markdown_table(head, body)
+
+
+def by_magnitude(sample: Sample) -> dict[str, Mask]:
+    """Rows of each bin of r."""
+    place = np.digitize(sample.magnitude, EDGES)
+    return {name: place == i for i, name in enumerate(MAGNITUDES)}
+
+
+def prior(samples: dict[str, Sample], model: Any) -> tuple[str, dict[str, tuple[Array, Array]]]:
+    """Table of outliers inside and outside PRIOR_DOMINATED, and ROC of the ratio of widths."""
+    limits = load_flag_limits()
+    body, curves = [], {}
+    for label, sample in samples.items():
+        for share in (0.0, *SHARES):
+            change = hidden_at_random(share, SEED + 1)
+            seen = sample if share == 0 else Sample(
+                *change(sample.flux, sample.error, sample.observed, PIVOTS), sample.z
+            )  # fmt: skip
+            left = int(round(sample.flux.shape[1] * (1 - share)))
+            own = measure(seen, model)
+            ratio = own.width / limits.prior_width(sample.magnitude)
+            inside = own.flag & int(Flag.PRIOR_DOMINATED) > 0
+            body.append(
+                [label, f"{left}", f"{100 * inside.mean():.1f}", percent(own.outlier[inside]),
+                 percent(own.outlier[~inside]), caught(own.outlier, inside),
+                 f"{area(ratio[~own.outlier], ratio[own.outlier]):.2f}"]
+            )  # fmt: skip
+            curves[f"{label}, {left} bands"] = roc(ratio[~own.outlier], ratio[own.outlier])
+    head = ["galaxies", "bands left", "flagged, %", "outliers in flag, %", "outside, %",
+            "outliers flagged, %", "area"]  # fmt: skip
+    return markdown_table(head, body), curves
+
+
+def percent(values: Mask) -> str:
+    """A share with its standard error, or a dash for fewer than five."""
+    if len(values) < 5:
+        return "-"
+    share = float(values.mean())
+    return f"{100 * share:.1f} ± {100 * np.sqrt(share * (1 - share) / len(values)):.1f}"
+
+
+def caught(wanted: Mask, flagged: Mask) -> str:
+    """Share of the wanted that are flagged."""
+    return percent(flagged[wanted])
+
+
+def together(samples: dict[str, tuple[Sample, Measured]]) -> str:
+    """Table of outliers in flagged and unflagged rows at each magnitude, all bits together."""
+    body = []
+    for label, (sample, own) in samples.items():
+        flagged = (own.flag > 0) | own.poor["quick"]
+        for name, rows in {**by_magnitude(sample), "all": np.ones(len(sample), bool)}.items():
+            body.append(
+                [label, name, f"{rows.sum()}", f"{100 * flagged[rows].mean():.1f}",
+                 percent(own.outlier[rows & flagged]), percent(own.outlier[rows & ~flagged]),
+                 percent(own.outlier[rows])]
+            )  # fmt: skip
+    head = ["galaxies", "r", "n", "flagged, %", "outliers, flagged, %", "unflagged, %", "all, %"]
+    return markdown_table(head, body)
+
+
+def thresholds(sample: Sample, own: Measured, model: Any) -> str:
+    """Table of the bits with plain thresholds: what they should flag, and what they should not."""
+    rng = np.random.default_rng(SEED + 3)
+    n = 500
+    rows = rng.choice(len(sample), n, replace=False)
+    sky = Sample(
+        sample.error[rows] * rng.standard_normal((n, sample.flux.shape[1])),
+        sample.error[rows], sample.observed[rows], None,
+    )  # fmt: skip
+    empty = measure(sky, model)
+    bright, faint = (
+        measure(noisy(sample.flux[rows] * factor, SEED + 4, sample.observed[rows], None), model)
+        for factor in (10 ** (0.4 * 9.0), 10 ** (-0.4 * 4.0))
+    )
+    few = measure(
+        Sample(*hidden_at_random(0.95, SEED)(sample.flux, sample.error, sample.observed, PIVOTS),
+               sample.z), model,
+    )  # fmt: skip
+    body = [
+        [f"`{flag.name}`", what, f"{case.share(flag):.1f}", f"{own.share(flag):.1f}"]
+        for flag, what, case in (
+            (Flag.NEGATIVE_FLUX, "empty sky", empty),
+            (Flag.NOT_DETECTED, "empty sky", empty),
+            (Flag.OUTSIDE_DOMAIN, "9 mag brighter", bright),
+            (Flag.OUTSIDE_DOMAIN, "4 mag fainter", faint),
+            (Flag.FEW_BANDS, "3 bands of 60", few),
+        )
+    ]
+    return markdown_table(["bit", "objects", "flagged, %", "simulated galaxies flagged, %"], body)
+
+
+def refined(cases: dict[str, Sample], model: str) -> str:
+    """Table of LOW_EFFICIENCY among refined objects."""
+    body = []
+    rng = np.random.default_rng(SEED + 5)
+    for name, sample in cases.items():
+        rows = rng.choice(len(sample), min(REFINED_ROWS, len(sample)), replace=False)
+        few = part(sample, rows)
+        table = table_of(few.flux, few.error, few.observed)
+        result = annotate(table, model=model, outputs=["z"], refine=DRAWS, chi2="none")
+        flag = np.asarray(result["jp_flag"])
+        body.append(
+            [name, f"{len(rows)}"]
+            + [f"{100 * np.mean(flag & int(bit) > 0):.0f}"
+               for bit in (Flag.LOW_EFFICIENCY, Flag.NOT_REFINED)]
+            + [f"{100 * np.median(np.asarray(result['jp_refine_efficiency'])):.1f}"]
+        )  # fmt: skip
+    head = ["objects", "n", "`LOW_EFFICIENCY`, %", "`NOT_REFINED`, %", "median efficiency, %"]
+    return markdown_table(head, body)
+
+
+def draw(path: Path, chi2: dict[str, Any], ratios: dict[str, Any]) -> None:
+    """The ROC curves as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    axes = figure.subplots(1, 3)
+    colours = dict(zip(CORRUPTIONS, [f"C{i}" for i in range(len(CORRUPTIONS))], strict=True))
+    for ax, label in zip(axes[:2], ("simulated", "Brown SEDs"), strict=True):
+        for name, colour in colours.items():
+            for form, style in (("full", "-"), ("quick", ":")):
+                ax.plot(*chi2[name, label, form], style, color=colour, lw=1.2,
+                        label=name if form == "full" else None)  # fmt: skip
+        ax.set_title(f"jp_chi2, {label}\n(full: solid, quick: dotted)", fontsize=9)
+        ax.set_ylabel("spoilt objects found")
+    axes[0].legend(fontsize=6.5, frameon=False, loc="upper left")
+    for i, (name, curve) in enumerate(ratios.items()):
+        axes[2].plot(*curve, color=f"C{i % 4}", ls="-" if i < 4 else "--", lw=1.2, label=name)
+    axes[2].set_title("width over the prior's,\nredshift outliers found", fontsize=9)
+    axes[2].set_ylabel("outliers found")
+    axes[2].legend(fontsize=6.5, frameon=False, loc="lower right")
+    for ax in axes:
+        ax.set_xscale("log")
+        ax.set_xlim(2e-3, 1)
+        ax.set_ylim(0, 1)
+        ax.axvline(0.01, color="0.8", lw=0.8, zorder=0)
+        ax.set_xlabel("false alarms")
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    """Measure everything, print it, and put it into the page."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--each", type=int, default=300)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--markdown", type=Path)
+    parser.add_argument("--figure", type=Path)
+    given = parser.parse_args()
+    logging.getLogger("jpassed").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    model = load_model(given.model)
+    blocks, curves, ratios = everything(given.folder, given.each, given.cache, model, given.model)
+    used = time.perf_counter() - start
+    command = shown_command(sys.argv)
+    note = (
+        f"Model {model.name} {model.digest[:12]}, `PYTHONPATH=. python {command}"
+        f" --markdown docs/flags.md`, {used:.0f} s on one core."
+    )
+    for name, text in {"flags run": note, **blocks}.items():
+        sys.stdout.write(f"{name}\n{text}\n\n")
+        if given.markdown is not None:
+            replace_block(given.markdown, name, text)
+    if given.figure is not None:
+        draw(given.figure, curves, ratios)
+
+
+def everything(
+    folder: Path, each: int, cache: Path | None, model: Any, source: str
+) -> tuple[dict[str, str], dict[str, Any], dict[str, Any]]:
+    """Blocks of the page, and the curves of the figure."""
+    samples = {
+        "simulated": simulated(folder, each, cache),
+        "Brown SEDs": brown(folder, (0.1, 0.3, 0.5)),
+    }
+    clean = {name: (sample, measure(sample, model)) for name, sample in samples.items()}
+    intruders = {
+        "stars, SDSS spectra": spectra(folder, "STAR"),
+        "QSOs, SDSS and DESI spectra": spectra(folder, "QSO"),
+        "stars of Pickles": pickles(folder),
+        "QSO templates": qso_templates(folder),
+    }
+    found, curves = reconstruction(clean, intruders, model)
+    cases: dict[str, tuple[Measured, Any]] = {}
+    for label, (sample, own) in clean.items():
+        cases |= {f"{label}, {bin_}": (own, rows) for bin_, rows in by_magnitude(sample).items()}
+    for label, sets in (
+        ("SDSS, ugriz + 2MASS + GALEX", sdss_sets),
+        ("VVDS, UBVRI + ugriz", vvds_sets),
+    ):
+        for kind, whole in zip(("real", "twins"), sets(folder), strict=True):
+            rows = np.random.default_rng(SEED).choice(len(whole), CATALOGUE_ROWS, replace=False)
+            few = whole.rows(rows)
+            own = Measured(few.table(), model, few.z, survey=few.survey())
+            cases[f"{label}, {kind}"] = (own, slice(None))
+    widths, ratios = prior(samples, model)
+    spoilt = CORRUPTIONS["one band by 1 mag"](samples["simulated"], np.random.default_rng(SEED))
+    blocks = {
+        "flags chi2": found,
+        "flags alarms": alarms(cases),
+        "flags prior": widths,
+        "flags thresholds": thresholds(*clean["simulated"], model),
+        "flags refined": refined(
+            {
+                **samples,
+                "simulated, one band by 1 mag": spoilt,
+                "stars of Pickles": intruders["stars of Pickles"],
+            },
+            source,
+        ),
+        "flags together": together(clean),
+    }
+    return blocks, curves, ratios
+
+
+if __name__ == "__main__":
+    main()
