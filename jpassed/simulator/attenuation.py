@@ -76,11 +76,14 @@ class TemplateError:
         self.modes: dict[str, list[list[float]]] = {}
         for mode, *values in rows:
             self.modes.setdefault(mode, []).append([float(v) for v in values])
-        if set(settings["modes"]) != set(self.modes):
+        unknown = set(settings["modes"]) - set(self.modes)
+        if unknown or not settings["modes"]:
             raise InputError(
                 f"the priors' template_error.modes are {sorted(settings['modes'])}; expected "
-                f"{sorted(self.modes)}"
+                f"some of {sorted(self.modes)}"
             )
+        # the order of the file, so that the same modes draw the same random numbers
+        self.modes = {name: own for name, own in self.modes.items() if name in settings["modes"]}
 
     @property
     def size(self) -> int:

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from jpassed.exceptions import FileError, InputError
 
-__all__ = ["KINDS", "Randoms", "load_priors", "physical_parameters"]
+__all__ = ["KINDS", "PRESETS", "Randoms", "load_priors", "physical_parameters"]
 
 FloatArray = NDArray[np.float64]
 
 KINDS = ("quiescent", "green", "psb", "starburst", "forming")
 """Kinds of galaxies: indices of `GalaxySample.kind`."""
+PRESETS = {"galaxies-v1": "priors.yaml", "galaxies-v2": "galaxies-v2.yaml"}
+"""Embedded priors: files of ``data`` by name; all but the first say what differs from it."""
 SECTIONS = (
     "universe", "redshift", "magnitude", "luminosity_function", "k_correction", "mass_to_light",
     "balance", "kinds", "history", "modulation", "burst", "quench", "metallicity", "gas",
@@ -33,8 +35,8 @@ def load_priors(source: str | Path | dict[str, Any] | None = None) -> dict[str, 
     Parameters
     ----------
     source : str, Path, dict or None
-        A YAML file of the form of the embedded ``priors.yaml``; a dict whose sections replace
-        (key by key) those of the embedded one; None for the embedded one.
+        A name of `PRESETS`; a YAML file of the form of the embedded ``priors.yaml``; a dict whose
+        sections replace (key by key) those of the embedded one; None for the embedded one.
 
     Raises
     ------
@@ -43,10 +45,12 @@ def load_priors(source: str | Path | dict[str, Any] | None = None) -> dict[str, 
     InputError
         A section is missing or unknown.
     """
-    embedded = files("jpassed.simulator") / "data" / "priors.yaml"
-    priors: dict[str, Any] = yaml.safe_load(embedded.read_text())
+    folder = files("jpassed.simulator") / "data"
+    priors: dict[str, Any] = yaml.safe_load((folder / PRESETS["galaxies-v1"]).read_text())
     if source is None:
         return priors
+    if isinstance(source, str) and source in PRESETS:
+        source = yaml.safe_load((folder / PRESETS[source]).read_text())
     if not isinstance(source, dict):
         try:
             source = yaml.safe_load(Path(source).expanduser().read_text())

@@ -32,6 +32,9 @@ class SimulationConfig:
         Share of the galaxies that each grid makes; empty for equal ones.
     lines : str or None
         CloudyFSPS line table; None takes the embedded ratios.
+    priors : str or None
+        Priors of the galaxies: a name of `jpassed.simulator.priors.PRESETS`, or a YAML file; None
+        for galaxies-v1.
     bands : tuple of str
         Filter sets that are simulated; the first is the patch.
     noise : str
@@ -51,6 +54,7 @@ class SimulationConfig:
     ssp: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     lines: str | None = None
+    priors: str | None = None
     bands: tuple[str, ...] = ("jpas", "galex")
     noise: str = "minijpas-v1"
     noise_other: tuple[str, ...] = ()

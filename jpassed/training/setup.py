@@ -95,6 +95,7 @@ def prepare(
         grids if len(grids) > 1 else grids[0],
         [(b.name, b.wave, b.throughput) for b in passbands],
         lines=line_table,
+        priors=simulation.priors,
         balance=config.mix.balance,
         device=device,
         r_limit=simulation.r_limit,
