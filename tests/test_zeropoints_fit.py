@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -329,3 +330,15 @@ def test_what_cannot_be_fitted_is_refused(example, tmp_path):
     )
     assert shown.exit_code == 2
     assert "exclude each other" in shown.output
+
+
+def test_the_commands_of_the_page_run(example, project_root, tmp_path, monkeypatch):
+    page = (project_root / "docs" / "zeropoints.md").read_text("utf-8")
+    shown = re.search(r"```sh\n(jpassed .*?)```", page, flags=re.S)[1].splitlines()
+    monkeypatch.chdir(tmp_path)
+    write_catalog(example[:60], "catalogue.fits")  # of fewer rows and bands than `example` writes
+    assert [line.split()[1] for line in shown] == ["example", "zeropoints", "annotate"]
+    for line in shown[1:]:
+        done = CliRunner().invoke(main, line.split()[1:])
+        assert done.exit_code == 0, done.output
+    assert "jp_z" in read_catalog("corrected.fits").colnames

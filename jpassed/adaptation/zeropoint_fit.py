@@ -16,6 +16,7 @@ import jpassed
 from jpassed.adaptation.zeropoint_baseline import Baseline, find_baseline
 from jpassed.adaptation.zeropoint_predictions import jacobian, predict_bands
 from jpassed.adaptation.zeropoint_solution import (
+    SCATTERS,
     Equations,
     Residuals,
     Solution,
@@ -46,8 +47,9 @@ LEAST_ON_TILE = 30
 """Below, a tile has the zero points of the whole catalogue."""
 
 DETECTED = 5.0
-FOLLOWED = 150
-"""Galaxies whose Jacobians are computed: their mean stands for all."""
+FOLLOWED = (50, 100)
+"""Galaxies whose Jacobians are computed in the first passes: their mean stands for all. Where the
+passes end does not depend on it, only how fast."""
 
 PASSES = 3
 MOST = 3000
@@ -230,8 +232,9 @@ class _Fit:
         for number in range(PASSES):
             now = self._corrected(applied)
             residuals = _residuals(self.task, now, self._part(2 * number))
-            if number < PASSES - 1:
-                followed = self._followed(now, residuals, self._part(2 * number + 1))
+            if number < len(FOLLOWED):
+                part = self._part(2 * number + 1)
+                followed = self._followed(now, residuals, FOLLOWED[number], part)
             usual = followed.mean(axis=0, dtype=np.float64)
             whole, tiles = self._solved(residuals, usual, applied)
             applied = {WHOLE: whole.offset, **{k: v.offset for k, v in tiles.items()}}
@@ -262,11 +265,11 @@ class _Fit:
         return corrected(p, offset)
 
     def _followed(
-        self, photometry: Photometry, residuals: Residuals, progress: Progress | None
+        self, photometry: Photometry, residuals: Residuals, most: int, progress: Progress | None
     ) -> NDArray[np.float32]:
         """Jacobians of some galaxies, drawn by how much they tell."""
         told = residuals.weight.sum(axis=1)
-        count = min(FOLLOWED, int((told > 0).sum()))
+        count = min(most, int((told > 0).sum()))
         if count == 0:
             raise InputError("no band of any galaxy could be predicted from its other bands")
         rows = np.sort(self.rng.choice(len(told), count, replace=False, p=told / told.sum()))
@@ -322,6 +325,12 @@ def _as_zeropoints(
     lost = [band for band, value in zip(p.bands, whole.offset, strict=True) if np.isnan(value)]
     if lost:
         logger.warning("%s: no zero point, hardly any galaxy is measured there", ", ".join(lost))
+    if whole.scatter >= SCATTERS[-1]:
+        logger.warning(
+            "the zero points scatter by %g mag or more, beyond what surveys have: look at the "
+            "units of the columns; or the model does not describe these bands",
+            SCATTERS[-1],
+        )
     slope, slope_error = slope_of(whole, p.pivot)
     meta: dict[str, Any] = {
         "jp_model": task.model.name,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jpassed.annotation.inference import DEFAULT_BATCH, Predictor
+from jpassed.annotation.reconstruction import FOLDS, band_folds
 from jpassed.annotation.task import Task
 from jpassed.nn.flow_head import FlowHead, unbend
 from jpassed.nn.heads import LOG_SIGMA_FLOOR, MixtureHead, ScalarHead, StudentTHead
@@ -19,10 +20,7 @@ from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import BandLayout, build_context, build_requests
 from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
 
-__all__ = ["FOLDS", "Predictions", "flux_moments", "fold_of", "jacobian", "predict_bands"]
-
-FOLDS = 4
-"""Each band is predicted from three quarters of the bands, its neighbours among them."""
+__all__ = ["Predictions", "flux_moments", "fold_of", "jacobian", "predict_bands"]
 
 NODES = 9
 """Of the Gauss-Hermite quadrature over a predicted flux: moments to 1e-4 of its width."""
@@ -47,8 +45,7 @@ class Predictions:
 
 def fold_of(pivot: Array, folds: int = FOLDS) -> NDArray[np.int64]:
     """Fold of each band (B,), interleaved in wavelength; no more folds than bands."""
-    rank = np.argsort(np.argsort(pivot, kind="stable"), kind="stable")
-    return rank % min(folds, len(pivot))
+    return band_folds(pivot, min(folds, len(pivot)))
 
 
 def flux_moments(head: ScalarHead, parameters: Tensor) -> tuple[Tensor, Tensor]:
