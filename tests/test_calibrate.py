@@ -132,7 +132,9 @@ def test_the_new_model_is_calibrated_and_the_old_one_as_it_was(folder, table, tm
     (row,) = found.table
     assert row["taken"]
     assert row["pit_distance_after"] < row["pit_distance_before"]
-    assert coverage(found.held_out_pit["z"], 0.68) == pytest.approx(row["coverage_68_after"], abs=1e-5)
+    assert coverage(found.held_out_pit["z"], 0.68) == pytest.approx(
+        row["coverage_68_after"], abs=1e-5
+    )
     card = json.loads((tmp_path / "new" / "model.json").read_text())
     assert card["name"] == "new"
     assert set(card["recalibration"]) == {"z", "logmstar", "av"}

@@ -187,6 +187,22 @@ def test_an_annotated_table_is_evaluated_as_it_is(photometric):
         assert mine.value(name) == pytest.approx(direct.value(name), rel=0.02, abs=1e-3)
 
 
+def test_flags_are_those_of_annotate(photometric):
+    table = photometric.copy()
+    for band in ("J0400", "J0470", "J0540"):
+        table[band][:5] *= -3.0
+    table["J0680"][5:10] *= 30.0
+    flag = annotate(table, model=small_model(), outputs=["z"])["jp_flag"]
+    assert len(set(flag)) > 1
+    found = evaluate(table, {"z": "z_spec"}, model=small_model(), n_bootstrap=0)
+    for row in found.flags:
+        assert row["n"] == np.sum((flag & row["bit"]) != 0)
+    counts = [int(x["n"][0]) if len(x) else 0 for x in (
+        found.figures[found.figures["selection"] == which] for which in ("flagged", "no flag")
+    )]  # fmt: skip
+    assert counts == [np.sum(flag != 0), np.sum(flag == 0)]
+
+
 def test_the_magnitude_of_a_band_bins_objects(photometric):
     found = evaluate(
         photometric, {"z": "z_spec"}, model=small_model(), by={"J0680": [10, 21, 30]},

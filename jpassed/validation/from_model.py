@@ -14,6 +14,7 @@ from jpassed.validation.compared import Compared, Densities
 from jpassed.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
+    from jpassed.annotation.inference import Batch
     from jpassed.annotation.task import Task
     from jpassed.posteriors import Posterior
 
@@ -46,10 +47,8 @@ def compare_model(
         ``jp_flag`` of the objects.
     """
     parts: dict[str, list[Any]] = {name: [] for name in truths}
-    from jpassed.annotation.intruders import TaskIntruders
-
+    flags = _Flags(task)
     flag = np.zeros(len(task), dtype=np.int32)
-    intruders = TaskIntruders(task)
     for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
         masked = _masked(task, batch.posterior, rows)
@@ -66,7 +65,7 @@ def compare_model(
             for array in (scores.median, scores.low, scores.high, probable):
                 array[masked[name]] = np.nan
             parts[name].append((scores, probable, table))
-        flag[rows] = task.flags(rows, batch.log_scale) | intruders.flags(rows, batch.vector)
+        flag[rows] = flags.of(batch)
         if progress is not None:
             progress(rows.stop, len(task))
     source = f"model {task.model.name} {task.model.version} (weights {task.model.digest})"
@@ -80,6 +79,32 @@ def compare_model(
         )
         for name, found in parts.items()
     }, flag
+
+
+class _Flags:
+    """``jp_flag`` as `jpassed.annotate` writes it."""
+
+    def __init__(self, task: Task) -> None:
+        from jpassed.annotation.intruders import TaskIntruders
+        from jpassed.annotation.predictive import TaskChi2
+
+        self._task = task
+        self._intruders, self._fit = TaskIntruders(task), TaskChi2(task)
+
+    def of(self, batch: Batch) -> NDArray[np.int32]:
+        """Bits of the rows of a batch."""
+        from jpassed.annotation.flags import prior_dominated
+
+        rows = batch.rows
+        flag = self._task.flags(rows, batch.log_scale)
+        flag |= self._intruders.flags(rows, batch.vector)
+        flag |= self._fit.flags(rows)
+        if "z" in batch.posterior:
+            low, high = batch.posterior["z"].quantile([0.15865525, 0.84134475]).T
+            flag |= prior_dominated(
+                0.5 * (high - low), batch.log_scale, self._task.redshift_settled(rows)
+            )
+        return flag
 
 
 def _masked(task: Task, posterior: Posterior, rows: slice) -> dict[str, NDArray[np.bool_]]:
