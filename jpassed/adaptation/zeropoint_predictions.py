@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jpassed.annotation.inference import DEFAULT_BATCH, Predictor
-from jpassed.annotation.reconstruction import FOLDS, band_folds
 from jpassed.annotation.task import Task
 from jpassed.nn.flow_head import FlowHead, unbend
 from jpassed.nn.heads import LOG_SIGMA_FLOOR, MixtureHead, ScalarHead, StudentTHead
@@ -21,6 +20,9 @@ from jpassed.tokens import BandLayout, build_context, build_requests
 from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
 
 __all__ = ["Predictions", "flux_moments", "fold_of", "jacobian", "predict_bands"]
+
+FOLDS = 4
+"""Each band is predicted from three quarters of the bands, its neighbours among them."""
 
 NODES = 9
 """Of the Gauss-Hermite quadrature over a predicted flux: moments to 1e-4 of its width."""
@@ -44,8 +46,13 @@ class Predictions:
 
 
 def fold_of(pivot: Array, folds: int = FOLDS) -> NDArray[np.int64]:
-    """Fold of each band (B,), interleaved in wavelength; no more folds than bands."""
-    return band_folds(pivot, min(folds, len(pivot)))
+    """Fold of each band (B,), interleaved in wavelength; no more folds than bands.
+
+    By rank among the bands of this table, unlike those of `jpassed.annotation.reconstruction`:
+    whatever bands there are, each is predicted from as many as can be.
+    """
+    rank = np.argsort(np.argsort(pivot, kind="stable"), kind="stable")
+    return rank % min(folds, len(pivot))
 
 
 def flux_moments(head: ScalarHead, parameters: Tensor) -> tuple[Tensor, Tensor]:
