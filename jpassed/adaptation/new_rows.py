@@ -27,6 +27,9 @@ KIND_ROWS = ("label.kind.weight", "request_kind.weight", "head.linear.weight", "
 """Weights with a row for every kind of the vocabulary."""
 
 PENALTIES = np.geomspace(1e-3, 1e4, 29)
+NEAREST = 4
+"""Known kinds, by rank correlation, that a new kind may start from."""
+
 SHARES = (0.0, 0.5, 1.0)
 """How much of the nearest kind's own dependence of the width on the object is taken over."""
 
@@ -79,16 +82,22 @@ def set_rows(
         scaling = LabelScaling.from_vocabulary(vocabulary, rows.names)
         target, error = scaling.to_scaled(rows.seen.labels[known], rows.seen.label_error[known])
         y, sigma = (t[:, column].double().numpy() for t in (target, error))
-        like, correlation = _nearest(network, vocabulary, rows, known, y)
+        # The least leave-one-out error decides among the nearest kinds.
+        chosen: dict[str, Any] = {}
+        for like, correlation, vector in _nearest(network, vocabulary, rows, known, y):
+            fit = ridge(vector.double().numpy(), y)
+            error_left = float(np.mean(np.abs(fit[2])))
+            if not chosen or error_left < chosen["error"]:
+                chosen = {"like": like, "rho": correlation, "vector": vector, "fit": fit,
+                          "error": error_left}  # fmt: skip
+        like, correlation, vector = chosen["like"], chosen["rho"], chosen["vector"]
+        weight, intercept, residual, penalty = chosen["fit"]
         new, old = vocabulary.index(name), vocabulary.index(like)
         for table in (network.label.kind.weight, network.request_kind.weight):
             table[new] = table[old]
         head = network.head.linear
         head.weight[new], head.bias[new] = head.weight[old], head.bias[old]
-        vector = _decoded(network, vocabulary, rows, known, name)
-        x = vector.double().numpy()
         _, width = _place(network, vector, old)
-        weight, intercept, residual, penalty = ridge(x, y)
         shape, level = _width(residual, sigma, width)
         _write(network, new, weight, intercept, shape, level, width)
         told[name] = {"like": like, "rank_correlation": round(correlation, 3), "penalty": penalty}
@@ -127,20 +136,23 @@ def _place(network: SEDModel, vector: Tensor, kind: int) -> tuple[Tensor, NDArra
 
 def _nearest(
     network: SEDModel, vocabulary: Vocabulary, rows: OwnRows, known: Tensor, y: NDArray[np.float64]
-) -> tuple[str, float]:
-    """The known kind whose predictions go most with the labels, and their rank correlation."""
+) -> list[tuple[str, float, Tensor]]:
+    """The known kinds whose predictions go most with the labels.
+
+    Their names, rank correlations, and what the head reads when they are asked.
+    """
     from scipy.stats import spearmanr
 
-    best = ("", 0.0)
+    found = []
     binned = network.redshift_head is not None
     old = [name for name in vocabulary.scalars if name not in rows.names]
     for name in old or [n for n in vocabulary.scalars if not (binned and n == "z")]:
         vector = _decoded(network, vocabulary, rows, known, name)
         location, _ = _place(network, vector, vocabulary.index(name))
-        found = float(np.nan_to_num(spearmanr(location.numpy(), y).statistic))
-        if not best[0] or abs(found) > abs(best[1]):
-            best = (name, found)
-    return best
+        correlation = float(np.nan_to_num(spearmanr(location.numpy(), y).statistic))
+        found.append((name, correlation, vector))
+    found.sort(key=lambda entry: -abs(entry[1]))
+    return [entry for entry in found[:NEAREST] if abs(entry[1]) >= 0.9 * abs(found[0][1])]
 
 
 def ridge(
@@ -167,21 +179,21 @@ def ridge(
     u, s, vt = u[:, keep], s[keep], vt[keep]
     projected = u.T @ (y - middle)
     unit = float((s**2).mean())
-    best: tuple[float, NDArray[np.float64], float] | None = None
+    tried = []
     for penalty in PENALTIES:
         shrink = s**2 / (s**2 + penalty * unit)
         fitted = u @ (shrink * projected)
         left = np.maximum(1.0 - (u**2) @ shrink - 1.0 / len(y), 1e-9)
         residual = (y - middle - fitted) / left
-        # Robust: labels of a few rows may be wrong.
-        error = float(np.mean(np.minimum(np.abs(residual), 5.0)))
-        if best is None or error < best[0]:
-            best = (error, residual, float(penalty))
-    if best is None:
-        raise RuntimeError("no penalty")
-    shrink = s / (s**2 + best[2] * unit)
+        # Held within 5: labels of a few rows may be wrong.
+        tried.append((float(penalty), residual, np.minimum(np.abs(residual), 5.0)))
+    least = min((held for _, _, held in tried), key=lambda held: float(held.mean()))
+    # The largest penalty that is as good within half a standard error: few rows choose badly.
+    limit = float(least.mean() + 0.5 * least.std(ddof=1) / np.sqrt(len(y)))
+    penalty, residual, _ = [entry for entry in tried if entry[2].mean() <= limit][-1]
+    shrink = s / (s**2 + penalty * unit)
     weight = vt.T @ (shrink * projected)
-    return weight, middle - float(mean @ weight), best[1], best[2]
+    return weight, middle - float(mean @ weight), residual, penalty
 
 
 def _width(

@@ -1,0 +1,224 @@
+"""Fine-tuning: how much a few rows of a survey gain, and what they cost elsewhere.
+
+    PYTHONPATH=. python benchmarks/finetune.py FOLDER [--model default] [--only gst,cases,kinds,...]
+        [--markdown docs/finetune.md]
+
+FOLDER is the shared data. Every figure is of objects that the fine-tuning does not see at all:
+neither learns from nor judges by. Parts: `gst` (SDSS ugriz + GALEX redshifts by number of rows,
+against a kNN and boosted trees trained on the same rows, and simulated J-PAS before and after),
+`cases` (50 rows, also with shuffled redshifts), `kinds` (a label kind that the model never saw),
+`unlabelled`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import finetune_samples as samples
+import numpy as np
+import torch
+from finetune_rivals import colours, index_rivals, redshift_rivals
+from markdown_blocks import markdown_table, replace_block
+
+from jpassed.adaptation import Finetuned, FinetuneSettings, finetune
+from jpassed.annotation import infer
+from jpassed.evaluation import bias, coverage, log_score, pit, sigma_nmad
+from jpassed.nn.checkpoint import LoadedModel
+from jpassed.weights import load_model
+
+SURVEY = "kcorrect-gst"
+ROWS: dict[int, tuple[int, ...]] = {50: (1, 2), 100: (1, 2), 500: (1,), 2000: (1,)}
+"""Numbers of rows, and seeds of which rows they are."""
+CASES = (11, 12, 13)
+PARTS = ("gst", "cases", "kinds", "unlabelled")
+
+
+def tune(table: Any, labels: dict[str, str] | None, **options: Any) -> Finetuned:
+    """A fine-tuning in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        return finetune(table, Path(folder) / "model", labels, **options)
+
+
+def redshifts(model: LoadedModel, table: Any, column: str, **options: Any) -> dict[str, float]:
+    """Figures of the redshifts of a table whose true ones are known."""
+    posterior = infer(table, model=model, outputs=["z"], **options)
+    true = np.asarray(table[column], dtype=float)
+    median, distribution = posterior.median("z"), posterior["z"]
+    return {
+        "nmad": sigma_nmad(median, true),
+        "bias": bias(median, true),
+        "coverage": float(coverage(pit(distribution, true), 0.68)),
+        "score": float(np.mean(log_score(distribution, true))),
+    }
+
+
+def line(name: str, *entries: dict[str, float]) -> list[str]:
+    """A row of a table: means over several runs, with the range of the first figure."""
+    mean = {k: float(np.mean([e[k] for e in entries])) for k in entries[0]}
+    first = [e["nmad"] for e in entries]
+    spread = f" ({min(first):.4f}-{max(first):.4f})" if len(first) > 1 else ""
+    told = [f"{mean['coverage']:.2f}", f"{mean['score']:+.2f}"] if "score" in mean else ["", ""]
+    return [name, f"{mean['nmad']:.4f}{spread}", f"{mean['bias']:+.4f}", *told]
+
+
+def gst(folder: Path, start: LoadedModel) -> str:
+    """Redshifts of real SDSS galaxies, by the number of rows learned from."""
+    body, times = [], []
+    simulated = samples.simulated(folder, 1000, 61)
+    jpas = [redshifts(start, simulated, "true_z")]
+    _, test = samples.sdss(folder, 1, 1)
+    body.append(["0", *line("the start", redshifts(start, test, "Z", survey=SURVEY))])
+    for count, seeds in ROWS.items():
+        tuned, rivals = [], {}
+        for seed in seeds:
+            table, test = samples.sdss(folder, count, seed)
+            began = time.process_time()
+            found = tune(table, {"z": "Z"}, model=start, survey=SURVEY, seed=seed)
+            times.append((count, time.process_time() - began))
+            tuned.append(redshifts(found.model, test, "Z", survey=SURVEY))
+            if count == 500 and seed == seeds[0]:
+                jpas.append(redshifts(found.model, simulated, "true_z"))
+            for name, entry in redshift_rivals(colours(table), table["Z"], colours(test)).items():
+                true = np.asarray(test["Z"], dtype=float)
+                figures = {"nmad": sigma_nmad(entry, true), "bias": bias(entry, true)}
+                rivals.setdefault(name, []).append(figures)
+        body.append([str(count), *line("fine-tuned", *tuned)])
+        body += [[str(count), *line(name, *entries)] for name, entries in rivals.items()]
+        logging.warning("%s", body[-3:])
+    head = ["rows", "method", "sigma_NMAD", "bias", "68 % holds", "log score"]
+    cost = ", ".join(
+        f"{n}: {np.mean([t for c, t in times if c == n]):.0f} s" for n in dict.fromkeys(ROWS)
+    )
+    forgot = (
+        f"Simulated J-PAS galaxies (r 17-21.5, {len(simulated)} of them) before and after the "
+        f"fine-tuning on 500 rows of ugriz: sigma_NMAD {jpas[0]['nmad']:.5f} and "
+        f"{jpas[1]['nmad']:.5f}, log score {jpas[0]['score']:.3f} and {jpas[1]['score']:.3f}. "
+        f"Processor time of one core by rows: {cost}."
+    )
+    return f"{markdown_table(head, body)}\n\n{forgot}"
+
+
+def cases(folder: Path, start: LoadedModel) -> str:
+    """50 rows at a time, also with redshifts that belong to other rows."""
+    body = []
+    for seed in CASES:
+        for shuffled in (False, True):
+            table, test = samples.sdss(folder, 50, seed)
+            if shuffled:
+                table["Z"] = np.random.default_rng(seed).permutation(np.asarray(table["Z"]))
+            found = tune(table, {"z": "Z"}, model=start, survey=SURVEY, seed=seed)
+            entry = found.record["held_out"]["z"]
+            now, before = (redshifts(m, test, "Z", survey=SURVEY) for m in (found.model, start))
+            held = [entry[when]["log_score"] for when in ("before", "after")]
+            body.append(
+                [str(seed), "shuffled" if shuffled else "as they are",
+                 "fine-tuned" if found.accepted else "the start",
+                 f"{held[0]:+.2f}", f"{held[1]:+.2f}",
+                 f"{before['score']:+.2f}", f"{now['score']:+.2f}",
+                 f"{before['nmad']:.4f}", f"{now['nmad']:.4f}"]
+            )  # fmt: skip
+            logging.warning("%s", body[-1])
+    head = [
+        "seed", "redshifts", "result", "held-out log score before", "after",
+        "test log score before", "after", "test sigma_NMAD before", "after",
+    ]  # fmt: skip
+    return markdown_table(head, body)
+
+
+def kinds(folder: Path, start: LoadedModel) -> str:
+    """A kind that the model never saw, from 100 objects."""
+    body = []
+    table = samples.simulated(folder, 1600, 901)
+    table = table[np.isfinite(np.asarray(table["d4000"], dtype=float))]
+    sets = [("d4000, simulated J-PAS", "d4000", "d4000", table[:100], table[100:], "auto")]
+    learn, test = samples.sdss(folder, 600, 2)
+    learn, test = (t[np.isfinite(np.asarray(t["mabs_ks"], dtype=float))] for t in (learn, test))
+    sets.append(("M(Ks), real ugriz + GALEX", "mabs_ks", "mabs_ks,mag", learn[:200], test, SURVEY))
+    for title, name, described, some, others, survey in sets:
+        found = tune(some, {name: name}, new_kinds=[described], model=start, survey=survey, seed=1)
+        true = np.asarray(others[name], dtype=float)
+        label = f"{title} ({len(some)} rows)"
+        if found.accepted:
+            q = infer(others, model=found.model, outputs=[name], survey=survey).quantile(
+                name, [0.16, 0.5, 0.84]
+            )
+            inside = np.mean((true > q[:, 0]) & (true < q[:, 2]))
+            body.append([label, "jpassed", *_spread(q[:, 1], true), f"{inside:.2f}"])
+        else:
+            body.append([label, "jpassed: not added", "", "", ""])
+        for rival, answer in index_rivals(colours(some), some[name], colours(others)).items():
+            body.append([label, rival, *_spread(answer, true), ""])
+        mean = np.full(len(true), np.median(np.asarray(some[name], dtype=float)))
+        body.append([label, "the median of the labels", *_spread(mean, true), ""])
+    head = ["kind", "method", "NMAD", "rms", "68 % holds"]
+    return markdown_table(head, body)
+
+
+def _spread(found: Any, true: Any) -> list[str]:
+    residual = np.asarray(found) - true
+    centred = residual - np.median(residual)
+    return [f"{1.4826 * np.median(np.abs(centred)):.3f}", f"{np.sqrt(np.mean(residual**2)):.3f}"]
+
+
+def unlabelled(folder: Path, start: LoadedModel) -> str:
+    """Bandfluxes alone: zero points that are off in simulated J-PAS, and the SDSS galaxies."""
+    body = []
+    learn, test = (samples.simulated(folder, n, seed) for n, seed in ((500, 71), (1000, 72)))
+    for scatter in (0.0, 0.05):
+        offsets = samples.zero_points(5, scatter)
+        off = [samples.shifted(t, offsets) for t in (learn, test)]
+        found = tune(
+            off[0], None, model=start, seed=1, settings=FinetuneSettings(seed=1, steps=160)
+        )
+        title = f"simulated J-PAS, 500 rows, zero points off by {scatter:g} mag"
+        for name, model in (("before", start), ("after", found.model)):
+            body.append(
+                [title, _decided(name, found), *line("", redshifts(model, off[1], "true_z"))[1:]]
+            )
+        logging.warning("%s", body[-2:])
+    learn, test = samples.sdss(folder, 500, 1)
+    found = tune(
+        learn, None, model=start, survey=SURVEY, settings=FinetuneSettings(seed=1, steps=160)
+    )
+    for name, model in (("before", start), ("after", found.model)):
+        row = line("", redshifts(model, test, "Z", survey=SURVEY))[1:]
+        body.append(["SDSS ugriz + GALEX, 500 rows", _decided(name, found), *row])
+    head = ["rows", "", "sigma_NMAD", "bias", "68 % holds", "log score"]
+    return markdown_table(head, body)
+
+
+def _decided(when: str, found: Finetuned) -> str:
+    return f"{when} (the start)" if when == "after" and not found.accepted else when
+
+
+def main() -> None:
+    """Measure the parts that were asked for, and put them into the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="folder of the shared data")
+    parser.add_argument("--model", default="default")
+    parser.add_argument("--only", default=",".join(PARTS))
+    parser.add_argument("--markdown", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("jpassed").setLevel(logging.ERROR)
+    start = load_model(options.model)
+    page = json.dumps({"model": start.name, "digest": start.digest})
+    print(page)
+    for name in options.only.split(","):
+        text = {"gst": gst, "cases": cases, "kinds": kinds, "unlabelled": unlabelled}[name](
+            options.folder, start
+        )
+        text = f"{text}\n\nModel {start.name} {start.version}, weights {start.digest}."
+        print(f"\n{name}\n\n{text}", flush=True)
+        if options.markdown is not None:
+            replace_block(options.markdown, name, text)
+
+
+if __name__ == "__main__":
+    main()
