@@ -14,6 +14,7 @@ import argparse
 import logging
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,52 +48,83 @@ Mask = NDArray[np.bool_]
 
 SEED = 20261128
 FORMS = ("quick", "full")
+BROWN_REDSHIFTS = (0.1, 0.4)
 EDGES = (20.0, 21.0, 22.0)
 MAGNITUDES = ("r < 20", "20-21", "21-22", "22-22.7")
 OUTLIER = 0.05
 SHARES = (0.90, 0.95, 0.97)
 """Of the bands that are hidden for PRIOR_DOMINATED: 6, 3 and 2 are left."""
 
-CATALOGUE_ROWS = 1000
-REFINED_ROWS, DRAWS = 60, 1000
-RATIOS = np.geomspace(0.02, 1.5, 60)
+CATALOGUE_ROWS = 800
+REFINED_ROWS, DRAWS = 40, 1000
 
 
 class Measured:
-    """jp_flag, redshift and both forms of jp_chi2 of a sample's objects."""
+    """jp_flag, redshift and both forms of jp_chi2 of a sample's objects, each when asked for."""
 
-    def __init__(self, table: Any, model: Any, z: Array | None, **options: Any) -> None:
-        result = annotate(table, model=model, outputs=["z"], chi2="none", **options)
-        self.flag = np.asarray(result["jp_flag"])
-        found = np.ma.asarray(result["jp_z"])
-        self.z_phot = np.ma.filled(found.astype(float), np.nan)
-        self.width = np.ma.filled(np.ma.asarray(result["jp_z_err"]).astype(float), np.nan)
+    def __init__(self, table: Any, model: Any, z: Array | None, survey: Any = "auto") -> None:
+        self._table, self._model, self._z, self._survey = table, model, z, survey
+
+    @cached_property
+    def _result(self) -> Any:
+        return annotate(
+            self._table, model=self._model, outputs=["z"], chi2="none", survey=self._survey
+        )
+
+    @cached_property
+    def flag(self) -> NDArray[np.int32]:
+        """Bits without the one of jp_chi2."""
+        return np.asarray(self._result["jp_flag"])
+
+    @cached_property
+    def width(self) -> Array:
+        """Half the 16-84 % interval of the redshift."""
+        return _plain(self._result["jp_z_err"])
+
+    @cached_property
+    def outlier(self) -> Mask:
+        """Redshifts beyond `OUTLIER` (1 + z)."""
+        if self._z is None:
+            return np.zeros(len(self._table), bool)
+        with np.errstate(invalid="ignore"):
+            off = np.abs(_plain(self._result["jp_z"]) - self._z) / (1 + self._z)
+        return np.asarray(off > OUTLIER)
+
+    @cached_property
+    def _measured(self) -> dict[str, tuple[Array, Mask]]:
         task = prepare(
-            table, model=model, outputs=("z",), context=None,
-            survey=options.get("survey", "auto"), device="cpu", batch_size=None,
+            self._table, model=self._model, outputs=("z",), context=None, survey=self._survey,
+            device="cpu", batch_size=None,
         )  # fmt: skip
-        limits = load_flag_limits()
-        self.chi2, self.poor = {}, {}
+        found = {}
         for form in FORMS:
             chi2, tested = TaskChi2(task, form).measure()
-            self.chi2[form] = np.nan_to_num(chi2)
-            self.poor[form] = self.chi2[form] > limits.chi2_limit(form, tested)
-        with np.errstate(invalid="ignore"):
-            self.outlier = (
-                np.zeros(len(table), bool) if z is None
-                else np.abs(self.z_phot - z) / (1 + z) > OUTLIER
-            )  # fmt: skip
+            chi2 = np.nan_to_num(chi2)
+            found[form] = (chi2, chi2 > load_flag_limits().chi2_limit(form, tested))
+        return found
+
+    @property
+    def chi2(self) -> dict[str, Array]:
+        """Reduced chi-square by form; 0 where there is none."""
+        return {form: values for form, (values, _) in self._measured.items()}
+
+    @property
+    def poor(self) -> dict[str, Mask]:
+        """Objects above the limit, by form."""
+        return {form: poor for form, (_, poor) in self._measured.items()}
 
     def share(self, flag: Flag, rows: Any = slice(None)) -> float:
         """Percentage of the rows with a bit."""
         return 100.0 * float(np.mean(self.flag[rows] & int(flag) > 0))
 
 
-def measure(sample: Sample, model: Any, **options: Any) -> Measured:
+def _plain(column: Any) -> Array:
+    return np.asarray(np.ma.filled(np.ma.asarray(column).astype(float), np.nan))
+
+
+def measure(sample: Sample, model: Any) -> Measured:
     """Of a sample in J-PAS bands."""
-    return Measured(
-        table_of(sample.flux, sample.error, sample.observed), model, sample.z, **options
-    )
+    return Measured(table_of(sample.flux, sample.error, sample.observed), model, sample.z)
 
 
 def part(sample: Sample, rows: Any) -> Sample:
@@ -229,7 +261,7 @@ def together(samples: dict[str, tuple[Sample, Measured]]) -> str:
 def thresholds(sample: Sample, own: Measured, model: Any) -> str:
     """Table of the bits with plain thresholds: what they should flag, and what they should not."""
     rng = np.random.default_rng(SEED + 3)
-    n = 500
+    n = min(500, len(sample))
     rows = rng.choice(len(sample), n, replace=False)
     sky = Sample(
         sample.error[rows] * rng.standard_normal((n, sample.flux.shape[1])),
@@ -311,7 +343,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="default")
-    parser.add_argument("--each", type=int, default=300)
+    parser.add_argument("--each", type=int, default=200)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--figure", type=Path)
@@ -341,7 +373,7 @@ def everything(
     """Blocks of the page, and the curves of the figure."""
     samples = {
         "simulated": simulated(folder, each, cache),
-        "Brown SEDs": brown(folder, (0.1, 0.3, 0.5)),
+        "Brown SEDs": brown(folder, BROWN_REDSHIFTS),
     }
     clean = {name: (sample, measure(sample, model)) for name, sample in samples.items()}
     intruders = {
