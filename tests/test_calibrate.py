@@ -211,6 +211,23 @@ def test_what_makes_no_sense_is_refused(folder, table, tmp_path, changes, error,
         calibrate(table[: given.pop("rows", None)], given.pop("truth"), **given)
 
 
+@pytest.mark.real_data
+def test_intervals_of_real_galaxies_hold_after_it(real_data):
+    from jpassed.io.catalogs import read_catalog
+
+    galaxies = read_catalog(real_data / "catalogs" / "sdss_galaxies_gst.fits")[:1200]
+    some, others = galaxies[::2], galaxies[1::2]
+    found = calibrate(some, {"z": "Z"})
+    assert found.table["taken"][0]
+    truth = np.asarray(others["Z"], dtype=float)
+    before, after = (
+        pit(infer(others, model=m, outputs=["z"])["z"], truth) for m in ("default", found.model)
+    )
+    assert pit_distance(after) < 0.5 * pit_distance(before)
+    assert pit_distance(after) < 0.08
+    assert coverage(after, 0.68) == pytest.approx(0.68, abs=0.06)
+
+
 # ---------------------------------------------------------------- command
 
 

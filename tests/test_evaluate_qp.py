@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -64,14 +65,15 @@ def test_the_command_writes_them_beside_the_report(qp, table, tmp_path):
     np.testing.assert_allclose(back.ancil["truth"], many["z_spec"], rtol=1e-6)
 
 
-def test_without_qp_the_message_says_what_to_install(monkeypatch, posterior):
-    monkeypatch.setitem(sys.modules, "qp", None)
+@pytest.mark.parametrize("there", [None, object()])
+def test_without_qp_the_message_says_what_to_install(monkeypatch, posterior, there):
+    monkeypatch.setitem(sys.modules, "qp", there)
     with pytest.raises(MissingDependencyError, match=r"jpassed\[qp\]"):
         qp_ensemble(posterior)
 
 
 def test_sources_without_posteriors_are_refused(monkeypatch, table):
-    monkeypatch.setitem(sys.modules, "qp", object())
+    monkeypatch.setitem(sys.modules, "qp", SimpleNamespace(Ensemble=None))
     found = evaluate(table, {"z": "z_spec"}, n_bootstrap=0)
     with pytest.raises(InputError, match="densities=True"):
         qp_ensemble(found)

@@ -67,9 +67,11 @@ def require_qp() -> Any:
     try:
         import qp
     except ImportError:
+        qp = None
+    if not hasattr(qp, "Ensemble"):  # a folder named qp where Python was started is no package
         raise MissingDependencyError(
             "p(z) for qp needs the package qp: pip install 'jpassed[qp]' (or qp-prob)"
-        ) from None
+        )
     return qp
 
 
