@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from flag_corruptions import CORRUPTIONS
+from flag_curves import area, draw, found_at, roc
 from markdown_blocks import markdown_table, replace_block, shown_command
 from numpy.typing import NDArray
 from real_catalogues import sdss_sets, vvds_sets
@@ -52,6 +53,7 @@ BROWN_REDSHIFTS = (0.1, 0.4)
 EDGES = (20.0, 21.0, 22.0)
 MAGNITUDES = ("r < 20", "20-21", "21-22", "22-22.7")
 OUTLIER = 0.05
+TURNS = 3
 SHARES = (0.90, 0.95, 0.97)
 """Of the bands that are hidden for PRIOR_DOMINATED: 6, 3 and 2 are left."""
 
@@ -133,25 +135,6 @@ def part(sample: Sample, rows: Any) -> Sample:
     return Sample(sample.flux[rows], sample.error[rows], sample.observed[rows], z)
 
 
-def roc(good: Array, bad: Array) -> tuple[Array, Array]:
-    """False alarms among `good`, and found of `bad`, as the limit falls."""
-    limits = np.unique(np.concatenate([good, bad]))[::-1]
-    alarms = np.array([np.mean(good > limit) for limit in limits])
-    found = np.array([np.mean(bad > limit) for limit in limits])
-    return np.append(alarms, 1.0), np.append(found, 1.0)
-
-
-def found_at(good: Array, bad: Array, alarms: float) -> float:
-    """Percentage of `bad` above what a share of `good` exceeds."""
-    return 100.0 * float(np.mean(bad > np.quantile(good, 1.0 - alarms)))
-
-
-def area(good: Array, bad: Array) -> float:
-    """Area under the ROC: the chance that a bad object has the larger value."""
-    alarms, found = roc(good, bad)
-    return float(np.trapezoid(found, alarms))
-
-
 def reconstruction(
     clean: dict[str, tuple[Sample, Measured]], intruders: dict[str, Sample], model: Any
 ) -> tuple[str, dict[str, Any]]:
@@ -197,6 +180,24 @@ def alarms(cases: dict[str, tuple[Measured, Any]]) -> str:
     head = ["galaxies", "n", "quick: flagged, %", "full: flagged, %",
             "median chi2, quick", "full"]  # fmt: skip
     return markdown_table(head, body)
+
+
+def speed(sample: Sample, model: Any) -> str:
+    """Table of the processor time of `annotate` with its default outputs."""
+    table = table_of(sample.flux, sample.error, sample.observed)
+    used = {}
+    for form in ("none", *FORMS):
+        turns = []
+        for _ in range(TURNS):
+            start = time.process_time()
+            annotate(table, model=model, chi2=form)
+            turns.append(time.process_time() - start)
+        used[form] = min(turns)
+    body = [
+        [f"`{form}`", f"{len(table) / spent:.0f}", f"{spent / used['none']:.2f}"]
+        for form, spent in used.items()
+    ]
+    return markdown_table(["`--chi2`", "objects per second of one core", "time over `none`"], body)
 
 
 def by_magnitude(sample: Sample) -> dict[str, Mask]:
@@ -309,35 +310,6 @@ def refined(cases: dict[str, Sample], model: str) -> str:
     return markdown_table(head, body)
 
 
-def draw(path: Path, chi2: dict[str, Any], ratios: dict[str, Any]) -> None:
-    """The ROC curves as a PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
-    axes = figure.subplots(1, 3)
-    colours = dict(zip(CORRUPTIONS, [f"C{i}" for i in range(len(CORRUPTIONS))], strict=True))
-    for ax, label in zip(axes[:2], ("simulated", "Brown SEDs"), strict=True):
-        for name, colour in colours.items():
-            for form, style in (("full", "-"), ("quick", ":")):
-                ax.plot(*chi2[name, label, form], style, color=colour, lw=1.2,
-                        label=name if form == "full" else None)  # fmt: skip
-        ax.set_title(f"jp_chi2, {label}\n(full: solid, quick: dotted)", fontsize=9)
-        ax.set_ylabel("spoilt objects found")
-    axes[0].legend(fontsize=6.5, frameon=False, loc="upper left")
-    for i, (name, curve) in enumerate(ratios.items()):
-        axes[2].plot(*curve, color=f"C{i % 4}", ls="-" if i < 4 else "--", lw=1.2, label=name)
-    axes[2].set_title("width over the prior's,\nredshift outliers found", fontsize=9)
-    axes[2].set_ylabel("outliers found")
-    axes[2].legend(fontsize=6.5, frameon=False, loc="lower right")
-    for ax in axes:
-        ax.set_xscale("log")
-        ax.set_xlim(2e-3, 1)
-        ax.set_ylim(0, 1)
-        ax.axvline(0.01, color="0.8", lw=0.8, zorder=0)
-        ax.set_xlabel("false alarms")
-    figure.savefig(path, dpi=110)
-
-
 def main() -> None:
     """Measure everything, print it, and put it into the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -398,6 +370,7 @@ def everything(
     widths, ratios = prior(samples, model)
     spoilt = CORRUPTIONS["one band by 1 mag"](samples["simulated"], np.random.default_rng(SEED))
     blocks = {
+        "flags speed": speed(samples["simulated"], model),
         "flags chi2": found,
         "flags alarms": alarms(cases),
         "flags prior": widths,
