@@ -120,7 +120,8 @@ def read_refinement(folder: str | os.PathLike[str], digest: str) -> Refinement:
     if not (folder / CARD).is_file() or not (folder / WEIGHTS).is_file():
         raise ModelError(
             f"{folder} has no refinement ({WEIGHTS}): refine=N needs one. Fit it with "
-            "`python tools/fit_refinement.py`, or annotate without refine"
+            "`python tools/fit_refinement.py`, or annotate without refine (that of another "
+            "network, such as the one a fine-tuning started from, does not fit)"
         )
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
