@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,16 @@ def test_numbers_in_the_meanings_are_the_limits():
     assert limits.prior_ratio == 0.5
     assert "half as wide" in FLAGS[Flag.PRIOR_DOMINATED]
     assert f"{100 * limits.measured['false_alarms']:g} %" in FLAGS[Flag.POOR_RECONSTRUCTION]
+
+
+def test_the_page_has_every_bit_and_its_code_runs(galaxies):
+    text = (Path(__file__).parents[1] / "docs" / "flags.md").read_text("utf-8")
+    for flag in Flag:
+        assert f"| {int(flag)} | `{flag.name}` |" in text
+    (code,) = re.findall(r"^```python\n(.+?)^```", text, flags=re.M | re.S)
+    said = {"table": galaxies[:3]}
+    exec(compile(code, "flags.md", "exec"), said)
+    assert len(said["spoilt"]) <= 3
 
 
 # --- limits -------------------------------------------------------------------------------------
