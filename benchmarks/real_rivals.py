@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ FIRST = 1260.0
 """Å: where the templates of the simulator begin; GALEX FUV is whole from z = 0.07 on."""
 
 COMPARED = ("sigma_nmad", "bias", "outliers", "coverage", "nll")
+VERSION = 1
+"""To be raised when a setting of eazy-py changes: answers that were kept are then made anew."""
+
 RESAMPLINGS = 300
 
 
@@ -51,7 +55,54 @@ def compared(
         ``rows``: by place and method the figures of `redshift_row`; ``better``: where a variant
         of eazy-py is; ``objects/s``: of each method.
     """
-    answers = {"jpassed": own(objects, model)}
+    rivals, seconds = kept(folder, objects, reference, work)
+    answers = {"jpassed": own(objects, model)} | rivals
+    rows: dict[str, dict[str, Row]] = {}
+    better: list[str] = []
+    for place in objects.places:
+        here = objects.place == place
+        rows[place] = {
+            method: redshift_row(scores, objects.group, here) for method, scores in answers.items()
+        }
+        better += [f"{place}: {line}" for line in losses(answers, objects.group, here)]
+    return {"rows": rows, "better": better, "objects/s": seconds}
+
+
+def kept(
+    folder: Path, objects: ObjectSet, reference: str, work: Path
+) -> tuple[dict[str, dict[str, Array]], dict[str, float]]:
+    """Scores of every variant of eazy-py and its objects/s, from `work` if they are there.
+
+    They do not depend on our weights: a second run, with others, need not fit again.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256(repr((objects.bands, reference, VERSION)).encode())
+    for values in (objects.flux, objects.error, objects.observed, objects.z):
+        digest.update(np.ascontiguousarray(values).tobytes())
+    path = work / f"answers-{digest.hexdigest()[:16]}.npz"
+    if not path.exists():
+        answers, seconds = fitted(folder, objects, reference, work)
+        flat = {f"{m}|{key}": v for m, scores in answers.items() for key, v in scores.items()}
+        rates = {f"{m}|objects/s": np.array(rate) for m, rate in seconds.items()}
+        temporary = path.with_suffix(".tmp.npz")
+        np.savez(temporary, **flat, **rates)
+        temporary.replace(path)
+    answers, seconds = {}, {}
+    with np.load(path) as stored:
+        for name in stored.files:
+            method, key = name.split("|")
+            if key == "objects/s":
+                seconds[method] = float(stored[name])
+            else:
+                answers.setdefault(method, {})[key] = stored[name]
+    return answers, seconds
+
+
+def fitted(
+    folder: Path, objects: ObjectSet, reference: str, work: Path
+) -> tuple[dict[str, dict[str, Array]], dict[str, float]]:
+    """Scores of every variant of eazy-py, and its objects/s without the prior's share."""
+    answers: dict[str, dict[str, Array]] = {}
     seconds: dict[str, float] = {}
     for which in TEMPLATES:
         if which == "FSPS":
@@ -72,15 +123,7 @@ def compared(
                 edge = fit.z[np.argmax(fit.log_density[prior], axis=1)]
                 scores["z"] = np.where(fit.best[prior] < 0, edge, fit.best[prior])
                 answers[f"{label}, {end}"] = scores
-    rows: dict[str, dict[str, Row]] = {}
-    better: list[str] = []
-    for place in objects.places:
-        here = objects.place == place
-        rows[place] = {
-            method: redshift_row(scores, objects.group, here) for method, scores in answers.items()
-        }
-        better += [f"{place}: {line}" for line in losses(answers, objects.group, here)]
-    return {"rows": rows, "better": better, "objects/s": seconds}
+    return answers, seconds
 
 
 def own(objects: ObjectSet, model: Any) -> dict[str, Array]:
