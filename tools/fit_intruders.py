@@ -6,7 +6,8 @@ FOLDER is the shared data. Simulated galaxies, flat in magnitude and of the decl
 against the stars and quasars of `intruder_sources`, all with fresh noise of ``minijpas-v1`` and
 half of them with a part of their bands: a logistic regression on the vector of the network's patch.
 The threshold is the lowest at which at most 5 % of simulated galaxies are flagged with any number
-of bands. Under a minute of one core. Every new network needs its own.
+of bands for which there is a score, of r < 21 and of all. Under a minute of one core. Every new
+network needs its own.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ from intruder_sources import BANDS, quasars, stars
 from numpy.typing import NDArray
 
 from jpassed.annotation.inference import Predictor
-from jpassed.annotation.intruders import FILE, IntruderScore, write_intruder_score
+from jpassed.annotation.intruders import (
+    FILE,
+    LEAST_BANDS,
+    IntruderScore,
+    write_intruder_score,
+)
 from jpassed.filters import known_bands, load_filters
 from jpassed.jspectrum.error_model import load_noise
 from jpassed.nn.checkpoint import LoadedModel
@@ -38,10 +44,11 @@ Array = NDArray[np.float64]
 
 SEED = 90_210_064
 NOISE = "minijpas-v1"
-GALAXIES, STARS, QUASARS, CHECKED = 40_000, 20_000, 20_000, 6_000
+GALAXIES, STARS, QUASARS, CHECKED = 40_000, 20_000, 20_000, 20_000
 BRIGHT, FAINT = 15.5, 22.7
 REFERENCE = BANDS.index("rSDSS")
-COUNTS = (4, 8, 12, 20, 30, 45, 60)
+COUNTS = (LEAST_BANDS, 45, len(BANDS))
+BRIGHT_LIMIT = 21.0
 FALSE_ALARMS = 0.05
 STEPS, RATE, DECAY, BATCH = 2400, 4e-3, 1e-3, 256
 
@@ -171,13 +178,15 @@ def main() -> None:
     noisy, error = observer.measure(true)
     kept = noisy[:, REFERENCE] > 3631e6 * 10 ** (-0.4 * FAINT)
     noisy, error = noisy[kept], error[kept]
+    bright = noisy[:, REFERENCE] > 3631e6 * 10 ** (-0.4 * BRIGHT_LIMIT)
     scores: dict[str, NDArray[np.float32]] = {}
     for count in COUNTS:
         for window in (False, True) if count < len(BANDS) else (False,):
             seen = shown(count, len(noisy), window, rng, observer.pivot)
             vector = observer.vectors(noisy, error, seen)
             name = f"{count} {'neighbours' if window else 'bands'}"
-            scores[name] = score(vector, np.full(len(vector), len(BANDS)))
+            scores[name] = score(vector, seen.sum(axis=1))
+            scores[f"{name}, r < {BRIGHT_LIMIT:g}"] = scores[name][bright]
     quantile = max(float(np.quantile(v, 1.0 - FALSE_ALARMS)) for v in scores.values())
     threshold = round(max(0.5, quantile) + 0.005, 2)
     card = {

@@ -44,8 +44,8 @@ COLUMN = f"{PREFIX}intruder"
 
 FILE = Path(__file__).with_name("data") / "intruders.safetensors"
 
-LEAST_BANDS = 12
-"""Bands of the patch below which there is no score: hardly an intruder could be told by fewer."""
+LEAST_BANDS = 30
+"""Bands of the patch below which there is no score: with fewer, galaxies are taken for others."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def write_intruder_score(score: IntruderScore, path: Path = FILE) -> Path:
 
     from jpassed.io.atomic import atomic_output
 
-    half = {
+    half: dict[str, NDArray[Any]] = {
         "weight": np.ascontiguousarray(score.weight, dtype=np.float16),
         "bias": np.ascontiguousarray(score.bias, dtype=np.float32),
     }
