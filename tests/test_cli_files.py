@@ -109,7 +109,7 @@ def test_outputs_chosen_and_nothing_else(example, tmp_path):
     table = read_catalog(out)
     new = [name for name in table.colnames if name.startswith("jp_")]
     quantities = {n for n in new if not n.endswith(("_err", "_lo", "_hi", "_pdf", "_samples"))}
-    assert quantities == {"jp_z", "jp_flux_J0660", "jp_intruder", "jp_flag", "jp_nbands"}
+    assert quantities == {"jp_z", "jp_flux_J0660", "jp_intruder", "jp_chi2", "jp_flag", "jp_nbands"}
     assert table["jp_z_samples"].shape == (len(table), 3)
     assert table["jp_z_pdf"].ndim == 2
     assert str(table["jp_flux_J0660"].unit) == "uJy"

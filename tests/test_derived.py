@@ -220,7 +220,8 @@ def test_derived_outputs_alone_and_the_seed(table):
         for size in (1, 2)
     )
     assert [c for c in one.colnames if c.startswith("jp_")] == [
-        "jp_mabs_u", "jp_mabs_u_err", "jp_mabs_u_lo", "jp_mabs_u_hi", "jp_flag", "jp_nbands",
+        "jp_mabs_u", "jp_mabs_u_err", "jp_mabs_u_lo", "jp_mabs_u_hi", "jp_chi2", "jp_flag",
+        "jp_nbands",
     ]  # fmt: skip
     np.testing.assert_allclose(one["jp_mabs_u"].value, again["jp_mabs_u"].value, rtol=1e-3)
     with pytest.raises(InputError, match="annotated before"):
