@@ -40,8 +40,8 @@ DECISIONS: dict[str, float] = {
     "detected": 3.0,
     "brightest": 13.0,
     "faintest": 24.0,
-    "prior_ratio": 0.5,
-    "efficiency": 0.02,
+    "prior_ratio": 0.2,
+    "efficiency": 0.01,
 }
 SEED = 61_120_128
 GALAXIES = 9_000
