@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from annotation_tables import make_table, small_model
+from astropy import units as u
 from astropy.table import MaskedColumn, QTable
 from click.testing import CliRunner
 
@@ -95,6 +96,27 @@ def test_missing_values_of_other_codes_are_not_predictions():
     found = evaluate(table, {"z": "z_spec"}, predictions={"z": "zp"}, n_bootstrap=0)
     assert found.counts["not_predicted"][0] == 20
     assert found.value("outliers_0.15") == 0
+
+
+def test_predictions_are_read_in_their_own_units():
+    rng = np.random.default_rng(6)
+    table = QTable({"age": rng.uniform(2, 8, 50), "mass": rng.uniform(9, 11, 50)})
+    table["t0_fit"] = (1000 * table["age"] + 50) * u.Myr
+    table["t0_fit_err"] = np.full(50, 100.0) * u.Myr
+    table["mass_fit"] = 10 ** (table["mass"] + 0.1) * u.solMass
+    found = evaluate(
+        table, {"t0": "age", "logmstar": "mass"}, n_bootstrap=0,
+        predictions={"t0": "t0_fit,t0_fit_err", "logmstar": "mass_fit"},
+    )  # fmt: skip
+    assert found.value("bias", "t0") == pytest.approx(0.05)
+    assert found.value("quoted_error", "t0") == pytest.approx(0.1)
+    assert found.value("bias", "logmstar") == pytest.approx(0.1)
+    table["wrong"] = np.ones(50) * u.m
+    for named, said in (({"t0": "wrong"}, "needs Gyr"), ({"t0": "age"}, "logmstar")):
+        with pytest.raises(InputError, match=said):
+            evaluate(table, {"t0": "age", "logmstar": "mass"}, predictions=named)
+    with pytest.raises(InputError, match="value,low,high"):
+        evaluate(table, {"logmstar": "mass"}, predictions={"logmstar": "mass_fit,mass_fit"})
 
 
 def test_flags_are_counted_and_separate():

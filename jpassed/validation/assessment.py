@@ -204,7 +204,9 @@ def evaluate(
             "context": ", ".join(f"{k}={v.column}" for k, v in task.labels.items()),
         }
     else:
-        compared = compare_columns(table, truths, predictions, densities=densities, seed=seed)
+        compared = compare_columns(
+            table, truths, predictions, vocabulary=vocabulary, densities=densities, seed=seed
+        )
         photometry = _photometry(table, survey)
         flag = _flag_column(table) if predictions is None else None
         about = _earlier(table) if predictions is None else {}

@@ -15,9 +15,10 @@ from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.posteriors import Binned
 from jpassed.posteriors.columns import column_name
 from jpassed.posteriors.grids import PdfGrid
-from jpassed.surveys.columns import numbers_and_mask
-from jpassed.surveys.labels import SENTINELS
+from jpassed.surveys.columns import column_unit, numbers_and_mask
+from jpassed.surveys.labels import LOGARITHM_OF, SENTINELS
 from jpassed.validation.compared import Compared, Densities
+from jpassed.vocabulary import Kind, Vocabulary, load_vocabulary
 
 __all__ = ["annotated_columns", "column_edges", "column_matrix", "compare_columns"]
 
@@ -53,6 +54,7 @@ def compare_columns(
     truths: Mapping[str, Truth],
     predictions: Mapping[str, str] | None = None,
     *,
+    vocabulary: Vocabulary | None = None,
     densities: bool = False,
     seed: int = 0,
 ) -> dict[str, Compared]:
@@ -65,6 +67,8 @@ def compare_columns(
     predictions : dict, optional
         Quantity to ``"value"``, ``"value,error"`` or ``"value,low,high"`` (16 and 84 %). Without
         it the columns ``jp_...`` are taken, with ``_pdf`` or else ``_samples`` where they are.
+    vocabulary : Vocabulary, optional
+        Kinds that there are; the common ones by default.
     densities : bool
         Whether to keep the tabulated posteriors.
     seed : int
@@ -77,10 +81,10 @@ def compare_columns(
     InputError
         For columns that cannot be used.
     """
-    found = {}
+    found, words = {}, load_vocabulary() if vocabulary is None else vocabulary
     for name, true in truths.items():
         columns = _annotated(table, name) if predictions is None else _named(predictions, name)
-        found[name] = _compare(table, columns, true, densities, seed)
+        found[name] = _compare(table, columns, true, words, densities, seed)
     return found
 
 
@@ -116,15 +120,18 @@ def _named(predictions: Mapping[str, str], quantity: str) -> _Columns:
     )
 
 
-def _compare(table: Any, columns: _Columns, true: Truth, densities: bool, seed: int) -> Compared:
-    point = _numbers(table, columns.point)
+def _compare(
+    table: Any, columns: _Columns, true: Truth, vocabulary: Vocabulary, densities: bool, seed: int
+) -> Compared:
+    kind = vocabulary[true.quantity]
+    point = _numbers(table, columns.point, kind)
     point = np.where(np.isin(point, SENTINELS), np.nan, point)
     nothing = np.full(len(point), np.nan)
     low, high = nothing, nothing
     if columns.low is not None and columns.high is not None:
-        low, high = _numbers(table, columns.low), _numbers(table, columns.high)
+        low, high = (_numbers(table, end, kind) for end in (columns.low, columns.high))
     elif columns.error is not None:
-        error = _numbers(table, columns.error)
+        error = _numbers(table, columns.error, kind, error=True)
         error = np.where(error >= 0, error, np.nan)
         low, high = point - error, point + error
     scores = ObjectScores(point, low, high, nothing, nothing, nothing)
@@ -188,11 +195,32 @@ def column_edges(table: Any, name: str) -> FloatArray:
     return PdfGrid.parse(table[name].info.description or "").edges
 
 
-def _numbers(table: Any, name: str) -> FloatArray:
+def _numbers(table: Any, name: str, kind: Kind, *, error: bool = False) -> FloatArray:
+    """A column in the unit of a kind; log10 of one in a linear unit where the kind is that."""
     values = column_matrix(table, name)
     if values.shape[1] != 1:
         raise InputError(f"column {name!r} holds {values.shape[1]} numbers a row, expected one")
-    return values[:, 0]
+    return _in_unit(values[:, 0], column_unit(table[name]), kind, name, error)
+
+
+def _in_unit(values: FloatArray, unit: Any, kind: Kind, name: str, error: bool) -> FloatArray:
+    from astropy import units as u
+
+    if unit is None or unit in (u.dimensionless_unscaled, u.dex):
+        return values
+    linear = LOGARITHM_OF.get(kind.name)
+    try:
+        if linear is not None and not error:
+            scaled = values * unit.to(u.Unit(linear))
+            return np.log10(np.where(scaled > 0, scaled, np.nan))
+        if linear is None:
+            return np.asarray(values * unit.to(u.Unit(kind.unit)))
+    except (u.UnitConversionError, AttributeError, TypeError):
+        pass
+    wanted = f"log10 without a unit, or {linear}" if linear else kind.unit or "no unit"
+    if linear and error:
+        wanted = "dex; give the ends of its interval instead (value,low,high)"
+    raise InputError(f"column {name!r} is in {unit}; {kind.name} needs {wanted}")
 
 
 def column_matrix(table: Any, name: str) -> FloatArray:
