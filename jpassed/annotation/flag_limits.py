@@ -51,6 +51,7 @@ class FlagLimits:
     faintest: float
     prior_ratio: float
     efficiency: float
+    untrained: float
     prior: NDArray[np.float64]
     chi2: dict[str, NDArray[np.float64]]
     measured: dict[str, Any]

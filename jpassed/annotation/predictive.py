@@ -13,6 +13,7 @@ from jpassed.annotation.flag_limits import load_flag_limits
 from jpassed.annotation.flags import Flag
 from jpassed.annotation.output import PREFIX
 from jpassed.annotation.reconstruction import Reconstructor, band_folds, zero_point_scatter
+from jpassed.annotation.targets import trained_bands
 from jpassed.exceptions import UnknownNameError
 from jpassed.filters.known import set_of_band
 
@@ -125,7 +126,10 @@ class TaskChi2:
         if form == "none" or len(p.bands) < LEAST_TESTED:
             return
         self._asked = compared_bands(p.bands, p.pivot, form)
-        self._scatter = zero_point_scatter(p.bands)[self._asked]
+        trained = set(trained_bands(task.model.card)) or set(p.bands)
+        strange = np.array([band not in trained for band in p.bands], dtype=bool)
+        more = np.where(strange, load_flag_limits().untrained, 0.0)
+        self._scatter = np.hypot(zero_point_scatter(p.bands), more)[self._asked]
         self._reconstructor = Reconstructor(task, FOLDS[form], self._asked)
 
     def flags(self, rows: slice) -> NDArray[np.int32]:
