@@ -26,6 +26,10 @@ UNKNOWN = 0.02
 """Relative residual of a model that nobody measured, one standard deviation: about what the
 default model has in broad bands of real galaxies."""
 
+TEMPLATES = 0.007
+"""Relative residual that real galaxies have in any band because the simulated ones, on which a
+baseline is measured, are not quite like them: that of the SEDs of Brown et al. (2014)."""
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -118,5 +122,6 @@ def _aligned(
     spread = np.full(len(residual), UNKNOWN)
     for i, band in enumerate(task.photometry.bands):
         if band in bands and np.isfinite(mean[bands.index(band)]):
-            residual[i], spread[i] = mean[bands.index(band)], error[bands.index(band)]
+            residual[i] = mean[bands.index(band)]
+            spread[i] = np.hypot(error[bands.index(band)], TEMPLATES)
     return Baseline(residual, spread, name)

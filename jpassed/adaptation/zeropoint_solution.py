@@ -202,30 +202,54 @@ def solve(
         Scatter of the offsets about `centre`, magnitude; the likeliest one if not given, so that
         a catalogue without offsets gets none.
     baseline_error : ndarray (B,), optional
-        Standard error of the baseline, relative.
+        Standard error of the baseline, relative: it counts in the errors, and in the likelihood
+        of `scatter`, so that the model's own residuals are not taken for offsets.
     """
     b = len(equations.pull)
     start = np.zeros(b) if centre is None else np.nan_to_num(centre.offset)
-    modes = _Modes.of(equations, start, baseline_error)
-    s = modes.likeliest() if scatter is None else scatter
+    modes = _Modes.of(equations, start)
     offset, covariance = np.full(b, np.nan), np.full((b, b), np.nan)
-    share = modes.vector * (s**-2 / (modes.precision + s**-2))
-    spread = (modes.vector / (modes.precision + s**-2)) @ modes.vector.T
+    if scatter is None:
+        told = modes if baseline_error is None else _Modes.of(equations, start, baseline_error)
+        scatter, wide = _likeliest(told.log_likelihood())
+    else:
+        wide = scatter
+    delta = modes.vector @ (modes.along / (modes.precision + scatter**-2))
+    offset[modes.seen] = modes.free @ (start[modes.seen] + delta)
+    spread = (modes.vector / (modes.precision + wide**-2)) @ modes.vector.T
+    total = spread
+    if baseline_error is not None:
+        moved = spread @ modes.gain @ _baseline_pull(equations, baseline_error, modes.seen)
+        total = total + moved @ moved.T
     if centre is not None:  # where a tile tells nothing, it has the error of the whole
-        keep = share @ modes.vector.T
-        spread = spread + keep @ np.nan_to_num(centre.covariance[modes.block]) @ keep.T
-    free = modes.free
-    delta = modes.vector @ (modes.along / (modes.precision + s**-2))
-    offset[modes.seen] = free @ (start[modes.seen] + delta)
-    covariance[modes.block] = free @ spread @ free
-    return Solution(offset, covariance, float(s))
+        keep = spread / wide**2
+        total = total + keep @ np.nan_to_num(centre.covariance[modes.block]) @ keep.T
+    covariance[modes.block] = modes.free @ total @ modes.free
+    return Solution(offset, covariance, float(scatter))
+
+
+def _baseline_pull(equations: Equations, error: Array, seen: NDArray[np.bool_]) -> Array:
+    """What one standard deviation of each band's baseline does to the pulls, (B, B)."""
+    rows = np.flatnonzero(seen)
+    pull: Array = equations.lever[np.ix_(rows, rows)] * (MAGNITUDE * error[rows])
+    return pull
+
+
+def _likeliest(log_likelihood: Array) -> tuple[float, float]:
+    """Scatter of maximum likelihood, and the one below which 84 % of its posterior lies.
+
+    The first says what the offsets are, the second how wrong they may be.
+    """
+    best = float(SCATTERS[np.argmax(log_likelihood)])
+    share = np.cumsum(np.exp(log_likelihood - log_likelihood.max()) * np.gradient(SCATTERS))
+    return best, max(best, float(np.interp(0.84 * share[-1], share, SCATTERS)))
 
 
 def likeliest_scatter(parts: Sequence[Equations], centre: Solution) -> float:
     """Scatter of the offsets of several tiles about those of the whole, magnitude."""
     start = np.nan_to_num(centre.offset)
-    score = sum(_Modes.of(part, start, None).log_likelihood() for part in parts)
-    return float(SCATTERS[np.argmax(score)])
+    score = np.sum([_Modes.of(part, start).log_likelihood() for part in parts], axis=0)
+    return _likeliest(score)[0]
 
 
 @dataclass(frozen=True)
@@ -237,26 +261,27 @@ class _Modes:
     precision: Array
     vector: Array
     along: Array
+    gain: Array
 
     @classmethod
-    def of(cls, equations: Equations, start: Array, baseline_error: Array | None) -> _Modes:
+    def of(cls, equations: Equations, start: Array, baseline_error: Array | None = None) -> _Modes:
         # A band may also be felt through the others' predictions: that is not a measurement.
         seen = (equations.lever != 0).any(axis=0)
         block = np.ix_(seen, seen)
         h = equations.curvature[block]
         m = _stable(equations.scatter[block], h, equations.n)
         if baseline_error is not None:
-            lever = equations.lever[block] * (MAGNITUDE * baseline_error[seen])
+            lever = _baseline_pull(equations, baseline_error, seen)
             m = m + lever @ lever.T
         pull = equations.pull[seen] - h @ start[seen]
         # Least squares with the noise of the equations as it is. A grey offset is not measured,
         # whatever rounding says.
         count = int(seen.sum())
         free = np.eye(count) - 1.0 / max(count, 1)
-        precision = free @ h @ np.linalg.solve(m, h) @ free
-        target = free @ h @ np.linalg.solve(m, pull)
+        gain = free @ np.linalg.solve(m, h).T
+        precision = gain @ h @ free
         value, vector = np.linalg.eigh(0.5 * (precision + precision.T))
-        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ target)
+        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ (gain @ pull), gain)
 
     @property
     def block(self) -> tuple[NDArray[np.int64], ...]:
@@ -270,9 +295,6 @@ class _Modes:
         variance = 1.0 / self.precision[told] + SCATTERS[:, None] ** 2
         total: Array = -0.5 * (measured**2 / variance + np.log(variance)).sum(axis=1)
         return total
-
-    def likeliest(self) -> float:
-        return float(SCATTERS[np.argmax(self.log_likelihood())])
 
 
 def _stable(scatter: Array, curvature: Array, n: int) -> Array:
