@@ -126,9 +126,10 @@ class Task:
 
     def redshift_settled(self, rows: slice) -> NDArray[np.bool_]:
         """Objects whose redshift is in the context, or that have no band to tell it."""
-        none = ~self.photometry.observed[rows].any(axis=1)
-        known = self.labels.get("z")
-        return none if known is None else np.asarray(none | known.observed[rows])
+        settled = np.asarray(~self.photometry.observed[rows].any(axis=1), dtype=bool)
+        if "z" in self.labels:
+            settled |= self.labels["z"].observed[rows]
+        return settled
 
     def n_labels(self, rows: slice, without: str = "") -> NDArray[np.int64]:
         """Number of labels in the context of each object, one of them left out."""
