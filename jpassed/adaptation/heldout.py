@@ -200,9 +200,13 @@ def uninformed(train: NDArray[np.float64], target: NDArray[np.float64]) -> NDArr
     x = train[np.isfinite(train)]
     spread = min(x.std(ddof=1), (np.percentile(x, 75) - np.percentile(x, 25)) / 1.349) or 1e-6
     width = max(0.9 * spread * len(x) ** -0.2, 1e-6)
-    chi = (target[:, None] - x[None, :]) / width
+    found = np.full(len(target), np.nan)
+    known = np.isfinite(target)
+    y = target[known]
+    chi = (y[:, None] - x[None, :]) / width
     # A little of a wide Gaussian: no label is impossible.
-    wide = (target - x.mean()) / (3.0 * max(x.std(ddof=1), width))
-    log_wide = -0.5 * wide**2 - np.log(3.0 * max(x.std(ddof=1), width)) + np.log(0.05)
+    wide = 3.0 * max(float(x.std(ddof=1)), width)
+    log_wide = -0.5 * ((y - x.mean()) / wide) ** 2 - np.log(wide) + np.log(0.05)
     log_kernel = np.logaddexp.reduce(-0.5 * chi**2, axis=1) - np.log(len(x) * width)
-    return np.logaddexp(log_kernel + np.log(0.95), log_wide)
+    found[known] = np.logaddexp(log_kernel + np.log(0.95), log_wide)
+    return found

@@ -38,6 +38,8 @@ class FinetuneSettings:
         Of the loss of replayed galaxies.
     ema : float
         Decay of the moving average of the weights, which is what is judged and kept.
+    heads : bool
+        Train the heads as well: for a start whose heads know little.
     sigmas : float
         Standard errors by which the held-out score must have grown.
     checkpoint_seconds : float
@@ -57,6 +59,7 @@ class FinetuneSettings:
     softening: float = 0.3
     replay_weight: float = 0.5
     ema: float = 0.95
+    heads: bool = False
     sigmas: float = 2.0
     checkpoint_seconds: float = 20.0
     precision: str = "bfloat16"

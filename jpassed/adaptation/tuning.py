@@ -43,7 +43,9 @@ WITHOUT_HEADS = re.compile(r"^(?!head|redshift_head)")
 PATCH = re.compile(r"^(patch|dense)\b")
 
 
-def tuned_weights(network: SEDModel, rows: OwnRows, new: Sequence[str], more: bool) -> set[str]:
+def tuned_weights(
+    network: SEDModel, rows: OwnRows, new: Sequence[str], more: bool, heads: bool = False
+) -> set[str]:
     """Names of the weights that are trained.
 
     All but the heads, which a few rows turn into combs (measured, see the page), and but the
@@ -53,7 +55,7 @@ def tuned_weights(network: SEDModel, rows: OwnRows, new: Sequence[str], more: bo
     if new and not more:
         return set(KIND_ROWS)
     patch = bool((rows.layout.patch >= 0).any())
-    names = {n for n, _ in network.named_parameters() if WITHOUT_HEADS.match(n)}
+    names = {n for n, _ in network.named_parameters() if heads or WITHOUT_HEADS.match(n)}
     if not patch:
         names -= {n for n in names if PATCH.match(n) and n != "dense.lift.weight"}
     return names | (set(KIND_ROWS) if new else set())
@@ -126,13 +128,13 @@ class Tuner:
         self.known = len(vocabulary) - len(new)
         self.network = copy.deepcopy(network).train()
         more = len(self.labels) > len(new) or not self.labels
-        chosen = tuned_weights(network, rows, new, more)
+        chosen = tuned_weights(network, rows, new, more, settings.heads)
         self.rate = settings.learning_rate
         if chosen == set(KIND_ROWS):
             self.replay, self.rate = None, NEW_ROWS_RATE * self.rate
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name in chosen)
-            if name in KIND_ROWS and name in chosen:
+            if name in KIND_ROWS and name in chosen and new and not settings.heads:
                 # The rows of known kinds stay: their posteriors are not to be learned anew.
                 parameter.register_hook(self._new_rows_alone)
         self.tuned = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
