@@ -135,7 +135,7 @@ def read_replay(path: Path = FILE) -> StoredGalaxies:
         t["mag_r"],
         t["log_weight"].float(),
     )
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     return StoredGalaxies(galaxies, bands, names, SimulationConfig(**plain), provenance)
 
 

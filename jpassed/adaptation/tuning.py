@@ -78,10 +78,9 @@ class Baseline:
 
     def gains(self, scores: dict[str, NDArray[np.float64]], sigmas: float) -> dict[str, Verdict]:
         """Gains over the start; new kinds have to surpass their own distribution."""
-        return {
-            name: compare(score, self.start.get(name, self.uninformed.get(name)), sigmas=sigmas)
-            for name, score in scores.items()
-        }
+        # New kinds have no start.
+        old = {**self.uninformed, **self.start}
+        return {name: compare(score, old[name], sigmas=sigmas) for name, score in scores.items()}
 
 
 class Tuner:
