@@ -202,37 +202,26 @@ def solve(
         Scatter of the offsets about `centre`, magnitude; the likeliest one if not given, so that
         a catalogue without offsets gets none.
     baseline_error : ndarray (B,), optional
-        Standard error of the baseline, relative: it counts in the errors, and in the likelihood
-        of `scatter`, so that the model's own residuals are not taken for offsets.
+        Standard error of the baseline, relative: it is noise like any other, so that the model's
+        own residuals are not taken for offsets.
     """
     b = len(equations.pull)
     start = np.zeros(b) if centre is None else np.nan_to_num(centre.offset)
-    modes = _Modes.of(equations, start)
+    modes = _Modes.of(equations, start, baseline_error)
     offset, covariance = np.full(b, np.nan), np.full((b, b), np.nan)
     if scatter is None:
-        told = modes if baseline_error is None else _Modes.of(equations, start, baseline_error)
-        scatter, wide = _likeliest(told.log_likelihood())
+        scatter, wide = _likeliest(modes.log_likelihood())
     else:
         wide = scatter
     delta = modes.vector @ (modes.along / (modes.precision + scatter**-2))
     offset[modes.seen] = modes.free @ (start[modes.seen] + delta)
     spread = (modes.vector / (modes.precision + wide**-2)) @ modes.vector.T
     total = spread
-    if baseline_error is not None:
-        moved = spread @ modes.gain @ _baseline_pull(equations, baseline_error, modes.seen)
-        total = total + moved @ moved.T
     if centre is not None:  # where a tile tells nothing, it has the error of the whole
         keep = spread / wide**2
         total = total + keep @ np.nan_to_num(centre.covariance[modes.block]) @ keep.T
     covariance[modes.block] = modes.free @ total @ modes.free
     return Solution(offset, covariance, float(scatter))
-
-
-def _baseline_pull(equations: Equations, error: Array, seen: NDArray[np.bool_]) -> Array:
-    """What one standard deviation of each band's baseline does to the pulls, (B, B)."""
-    rows = np.flatnonzero(seen)
-    pull: Array = equations.lever[np.ix_(rows, rows)] * (MAGNITUDE * error[rows])
-    return pull
 
 
 def _likeliest(log_likelihood: Array) -> tuple[float, float]:
@@ -261,7 +250,6 @@ class _Modes:
     precision: Array
     vector: Array
     along: Array
-    gain: Array
 
     @classmethod
     def of(cls, equations: Equations, start: Array, baseline_error: Array | None = None) -> _Modes:
@@ -271,17 +259,17 @@ class _Modes:
         h = equations.curvature[block]
         m = _stable(equations.scatter[block], h, equations.n)
         if baseline_error is not None:
-            lever = _baseline_pull(equations, baseline_error, seen)
+            lever = equations.lever[block] * (MAGNITUDE * baseline_error[seen])
             m = m + lever @ lever.T
         pull = equations.pull[seen] - h @ start[seen]
         # Least squares with the noise of the equations as it is. A grey offset is not measured,
         # whatever rounding says.
         count = int(seen.sum())
         free = np.eye(count) - 1.0 / max(count, 1)
-        gain = free @ np.linalg.solve(m, h).T
-        precision = gain @ h @ free
+        precision = free @ h @ np.linalg.solve(m, h) @ free
+        target = free @ h @ np.linalg.solve(m, pull)
         value, vector = np.linalg.eigh(0.5 * (precision + precision.T))
-        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ (gain @ pull), gain)
+        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ target)
 
     @property
     def block(self) -> tuple[NDArray[np.int64], ...]:
