@@ -35,26 +35,26 @@ def draw(path: Path, chi2: dict[str, Any], ratios: dict[str, Any]) -> None:
     """The ROC curves as a PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 3.7), layout="constrained")
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots(1, 3)
-    colours = dict(zip(CORRUPTIONS, [f"C{i}" for i in range(len(CORRUPTIONS))], strict=True))
     for ax, label in zip(axes[:2], ("simulated", "Brown SEDs"), strict=True):
-        for name, colour in colours.items():
+        for i, name in enumerate(CORRUPTIONS):
             for form, style in (("full", "-"), ("quick", ":")):
-                ax.plot(*chi2[name, label, form], style, color=colour, lw=1.2,
-                        label=name if form == "full" else None)  # fmt: skip
+                named = name if form == "full" and ax is axes[0] else None
+                ax.plot(*chi2[name, label, form], style, color=f"C{i}", lw=1.2, label=named)
         ax.set_title(f"jp_chi2, {label}\n(full: solid, quick: dotted)", fontsize=9)
         ax.set_ylabel("spoilt objects found")
-    axes[0].legend(fontsize=6.5, frameon=False, loc="upper left")
     for i, (name, curve) in enumerate(ratios.items()):
         axes[2].plot(*curve, color=f"C{i % 4}", ls="-" if i < 4 else "--", lw=1.2, label=name)
     axes[2].set_title("width over the prior's,\nredshift outliers found", fontsize=9)
     axes[2].set_ylabel("outliers found")
-    axes[2].legend(fontsize=6.5, frameon=False, loc="lower right")
     for ax in axes:
         ax.set_xscale("log")
         ax.set_xlim(2e-3, 1)
         ax.set_ylim(0, 1)
         ax.axvline(0.01, color="0.8", lw=0.8, zorder=0)
         ax.set_xlabel("false alarms")
+    for ax, place in ((axes[0], "lower left"), (axes[2], "lower right")):
+        lines, names = ax.get_legend_handles_labels()
+        figure.legend(lines, names, loc=f"outside {place}", ncols=2, fontsize=7, frameon=False)
     figure.savefig(path, dpi=110)
