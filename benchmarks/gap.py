@@ -25,6 +25,7 @@ from markdown_blocks import markdown_table, replace_block, shown_command
 
 from jpassed.evaluation import bias, coverage, outlier_fraction, sigma_nmad
 from jpassed.filters import find_band
+from jpassed.units import ab_magnitude
 
 logger = logging.getLogger("gap")
 
@@ -41,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder of the shared data")
     parser.add_argument("--n", type=int, default=300, help="galaxies of each half")
-    parser.add_argument("--size", type=int, default=100_000, help="galaxies of a library")
+    parser.add_argument("--size", type=int, default=80_000, help="galaxies of a library")
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--markdown", type=Path, default=None)
     options = parser.parse_args()
@@ -95,7 +96,7 @@ class Broad:
         )
         posterior = library.redshifts(galaxies)
         residual, _, evidence = library.residuals(galaxies)
-        mag = -2.5 * np.log10(galaxies.flux[:, : len(UGRIZ)])
+        mag = ab_magnitude(galaxies.flux[:, : len(UGRIZ)])
         red = mag[:, 1] - mag[:, 2] > RED
         z = galaxies.z
         return {
@@ -113,7 +114,7 @@ class Broad:
 
     def against_extinction(self) -> list[tuple[str, float, float]]:
         """Slope of each band's residual with E(B-V), and its error by bootstrap."""
-        trial = CLOSED[-2]
+        trial = CLOSED[3]
         galaxies = self.half(trial, 0)
         library = GapLibrary(
             self.folder, self.passbands, "sdss_r", self.size, trial.variant, self.cache
@@ -142,7 +143,7 @@ def narrow_row(folder: Path, name: str, variant: Any, cache: Path | None) -> dic
     rest = np.array([b.pivot_wavelength for b in library.passbands]) / (1.0 + galaxies.z[0])
     narrow = np.array([b.equivalent_width < 300 for b in library.passbands])
     place = np.where(narrow, np.digitize(rest, REST_EDGES), 0)
-    curve = [np.nanmedian(residual[:, place == i]) for i in range(1, len(REST_EDGES))]
+    curve = [float(np.nanmedian(residual[:, place == i])) for i in range(1, len(REST_EDGES))]
     return {
         "name": name,
         "evidence": float(evidence.mean()),

@@ -7,6 +7,8 @@ from typing import Any
 
 from gap_library import Variant
 
+from jpassed.simulator.priors import load_priors
+
 AB = {
     "as read": (-0.04, 0.0, 0.0, 0.0, 0.02),
     "kcorrect": (-0.036, 0.012, 0.010, 0.028, 0.040),
@@ -53,6 +55,14 @@ def one(cause: str, name: str, **priors: Any) -> Trial:
     return Trial(cause, name, Variant(priors=priors))
 
 
+LITTLE_DUST = {
+    "median": [0.1, 0.2, 0.3, 0.35, 0.35], "green": [0.0, 1.0], "dusty_share": 0.02,
+    "scatter": 0.6,
+}  # fmt: skip
+ORDERLY = {
+    "red": {"quiescent": 0.85, "green": 0.08, "psb": 0.02, "starburst": 0.0, "forming": 0.05},
+    "blue": {"quiescent": 0.02, "green": 0.08, "psb": 0.02, "starburst": 0.04, "forming": 0.84},
+}
 NO_FROSTING = {"probability": [0.0, 0.0], "share": [-4.0, -2.0], "start": [7.5, 9.2]}
 
 ALONE = (
@@ -74,16 +84,35 @@ ALONE = (
     one("histories", "no frosting", burst={"quiescent": NO_FROSTING}),
     one("histories", "quiescent earlier and faster", history={
         "quiescent": {"t0": [0.5, 1.0], "x": [7.0, 30.0]}}),
+    one("population", "half the dust in forming galaxies", dust=LITTLE_DUST),
+    one("population", "... and fewer green, dusty and bursting ones", dust=LITTLE_DUST,
+        kinds=ORDERLY),
     one("metallicity", "quiescent -0.13 dex", metallicity={"shift": -0.05}),
 )  # fmt: skip
 
 BETTER = Variant(shares=(0.1, 0.9))
+SECOND = replace(BETTER, priors="galaxies-v2")
+OLD = {
+    "quiescent": [1.0, 0.5], "green": [1.0, 0.6], "psb": [0.6, 0.6], "starburst": [0.0, 0.4],
+    "forming": [0.3, 0.5],
+}  # fmt: skip
+
+
+def with_curve() -> Variant:
+    """galaxies-v2 with the curve fitted to broad bands, mode ``old`` of abundance_modes.csv."""
+    own = load_priors("galaxies-v2")
+    modes = {**own["template_error"]["modes"], "old": OLD}
+    keep = {key: own[key] for key in ("history", "metallicity")}
+    return replace(BETTER, priors={**keep, "template_error": {"modes": modes}})
+
+
 CLOSED = (
     ALONE[0],
-    replace(ALONE[0], name="... AB offsets of Holtzman et al.", offsets="Holtzman"),
+    replace(ALONE[0], cause="", name="... AB offsets of Holtzman et al.", offsets="Holtzman"),
     Trial("", "... and 0.1 BC03, 0.9 E-MILES", BETTER, "Holtzman"),
-    Trial("", "... and galaxies-v2", replace(BETTER, priors="galaxies-v2"), "Holtzman"),
-    Trial("", "galaxies-v2, offsets as read", replace(BETTER, priors="galaxies-v2")),
+    Trial("", "... and galaxies-v2", SECOND, "Holtzman"),
+    Trial("", "... and a fitted curve for old stars", with_curve(), "Holtzman"),
+    Trial("", "galaxies-v2, offsets as read", SECOND),
 )
 
 NEAR_BROWN = (0.09, 0.11)
@@ -92,7 +121,8 @@ NARROW = (
     ("BC03 alone", Variant(shares=(1.0, 0.0))),
     ("E-MILES alone", Variant(shares=(0.0, 1.0))),
     ("0.1 BC03, 0.9 E-MILES", BETTER),
-    ("galaxies-v2, 0.1 and 0.9", replace(BETTER, priors="galaxies-v2")),
+    ("galaxies-v2, 0.1 and 0.9", SECOND),
+    ("... and the fitted curve", with_curve()),
     ("no template error", Variant(priors=smooth(0.0))),
     ("template error doubled", Variant(priors=smooth(2.0))),
     ("line ratios: scatter doubled", ALONE[9].variant),
