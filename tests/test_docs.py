@@ -62,8 +62,9 @@ def shell_commands(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize(
     "name",
-    ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md", "publish.md"],
-)
+    ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md", "publish.md",
+     "finetune.md"],
+)  # fmt: skip
 def test_every_option_shown_exists(page, name):
     shown = shell_commands(page(name))
     assert shown
