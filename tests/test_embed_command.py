@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from test_docs import blocks
 from test_embed import galaxies
 
 from jpassed.cli import main
@@ -52,6 +54,19 @@ def test_similar_lists_the_nearest_rows(catalogue: Path, tmp_path: Path) -> None
     assert [int(line.split("\t")[0]) for line in lines] == (rows + 1).tolist()
     assert [float(line.split("\t")[1]) for line in lines] == pytest.approx(distances, abs=0.01)
     assert [int(line.split("\t")[2]) for line in lines] == rows.tolist()
+
+
+def test_the_commands_of_the_page_run(
+    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (project_root / "docs" / "embed.md").read_text(encoding="utf-8")
+    commands = "".join(blocks(text, "sh")).splitlines()
+    assert len(commands) == 2
+    monkeypatch.chdir(tmp_path)
+    write_catalog(galaxies(8), "catalogue.fits")
+    said = [run(*shlex.split(command)[1:]) for command in commands]
+    assert "embedded.fits: 8 rows" in said[0]
+    assert len(said[1].splitlines()) == 6
 
 
 def test_a_row_beyond_the_table_is_refused(catalogue: Path) -> None:
