@@ -51,6 +51,9 @@ SIMULATED = 1500
 DETECTED = 3.0
 """S/N of the explicit selection; the table has detections down to 2."""
 
+COLOUR_PARTS = {"u - g up to 1.4": (-np.inf, 1.4), "u - g over 1.4": (1.4, np.inf)}
+"""Star-forming and old galaxies, roughly."""
+
 CURVES = {
     "vvds_b": "B_cfh12k", "vvds_v": "V_cfh12k", "vvds_r": "R_cfh12k", "vvds_i": "I_cfh12k",
     "cfhtls_u": "u_megacam", "cfhtls_g": "g_megacam", "cfhtls_r": "r_megacam",
@@ -250,9 +253,13 @@ def ultraviolet(real: ObjectSet, twin: ObjectSet, model: Any) -> dict[str, dict[
                     rows["simulated, detected"] = flux_row(posterior, flux, error, flux > least)
                 else:
                     rows["real, detected"] = flux_row(posterior, flux, error, flux > 0)
-                rows[f"{name}, selection known"] = flux_row(
-                    posterior, flux, error, flux > least, least
-                )
+                bright = flux > least
+                rows[f"{name}, selection known"] = flux_row(posterior, flux, error, bright, least)
+                u_g = magnitude_difference(*np.maximum(given.flux[:, :2], 1e-3).T)
+                for colour, part in COLOUR_PARTS.items():
+                    here = bright & (u_g > part[0]) & (u_g <= part[1])
+                    row = flux_row(posterior, flux, error, here, least)
+                    rows[f"{name}, selection known, {colour}"] = row
             result[f"{band}, {label}"] = rows
     return result
 
