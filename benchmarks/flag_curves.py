@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def area(good: Array, bad: Array) -> float:
 def draw(path: Path, chi2: dict[str, Any], ratios: dict[str, Any]) -> None:
     """The ROC curves as a PNG."""
     from matplotlib.figure import Figure
+    from PIL import Image
 
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     axes = figure.subplots(1, 3)
@@ -57,4 +59,6 @@ def draw(path: Path, chi2: dict[str, Any], ratios: dict[str, Any]) -> None:
     for ax, place in ((axes[0], "lower left"), (axes[2], "lower right")):
         lines, names = ax.get_legend_handles_labels()
         figure.legend(lines, names, loc=f"outside {place}", ncols=2, fontsize=7, frameon=False)
-    figure.savefig(path, dpi=110)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=110, format="png")
+    Image.open(drawn).convert("RGB").quantize(48).save(path, optimize=True)
