@@ -72,7 +72,7 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     torch.set_num_threads(1)
     model = jpassed.load_model(options.model)
-    began = time.perf_counter()
+    began = time.process_time()
     samples = {
         "simulated": simulated(options.folder, options.each, options.cache),
         "Brown": brown(options.folder),
@@ -92,7 +92,7 @@ def main() -> None:
     note = (
         f"Model {model.name} {model.digest[:12]}, `PYTHONPATH=. python "
         f"{shown_command(sys.argv)} --markdown docs/situations.md`, "
-        f"{time.perf_counter() - began:.0f} s on one core."
+        f"{time.process_time() - began:.0f} s of one core."
     )
     print(f"{note}\n\n{text}")
     if options.table:
