@@ -1,4 +1,4 @@
-"""The figure of `embedding.py`: real and simulated galaxies on the first two axes."""
+"""The figure of `embedding.py`: real and simulated galaxies on two axes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-SHOWN = 3500
+X, Y = 1, 2
+"""The first axis is brightness, as is the second: the third tells colour and mass."""
+
+SHOWN = 3000
 """Points in a panel: more make a heavy file, and nothing clearer."""
 
 
@@ -38,15 +41,15 @@ def draw(
         points, colour = points[:SHOWN], colour[:SHOWN]
         size = 3.0 if len(points) > 1000 else 10.0
         dots = panel.scatter(
-            points[:, 0], points[:, 1], c=colour, s=size, lw=0, cmap="viridis", vmin=limits[0],
+            points[:, X], points[:, Y], c=colour, s=size, lw=0, cmap="viridis", vmin=limits[0],
             vmax=limits[1],
         )  # fmt: skip
-        low, high = np.nanquantile(points[:, :2], [0.002, 0.998], axis=0)
+        low, high = np.nanquantile(points[:, [X, Y]], [0.002, 0.998], axis=0)
         margin = 0.05 * (high - low)
         panel.set(
             title=title, xlim=(low[0] - margin[0], high[0] + margin[0]),
-            ylim=(low[1] - margin[1], high[1] + margin[1]), xlabel="axis 1", ylabel="axis 2",
+            ylim=(low[1] - margin[1], high[1] + margin[1]), xlabel=f"axis {X + 1}", ylabel=f"axis {Y + 1}",
         )  # fmt: skip
         figure.colorbar(dots, ax=panel, label=label)
-    figure.savefig(path, dpi=75)
+    figure.savefig(path, dpi=72)
     plt.close(figure)
