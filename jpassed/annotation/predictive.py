@@ -130,7 +130,9 @@ class TaskChi2:
         strange = np.array([band not in trained for band in p.bands], dtype=bool)
         more = np.where(strange, load_flag_limits().untrained, 0.0)
         self._scatter = np.hypot(zero_point_scatter(p.bands), more)[self._asked]
-        self._reconstructor = Reconstructor(task, FOLDS[form], self._asked)
+        # What a model knows by wavelength alone it predicts from more of the other bands.
+        folds = FOLDS["full" if strange.any() else form]
+        self._reconstructor = Reconstructor(task, folds, self._asked)
 
     def flags(self, rows: slice) -> NDArray[np.int32]:
         """Bits of ``jp_flag`` of some rows; their chi-squares are kept."""

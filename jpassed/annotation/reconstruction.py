@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,8 +38,7 @@ FOLDS = 4
 BATCH = {"cpu": 256, "cuda": 4096}
 """Objects at a time: up to 60 requests of each stay in a processor's cache."""
 
-UNKNOWN_STEP = 0.2
-"""In ln(wavelength): from one broad band to the next."""
+UNKNOWN_STEP = 100.0
 
 DEFAULT_SCATTER = 0.02
 """mag, of the zero points of bands that no noise preset knows."""
@@ -91,8 +89,8 @@ def band_folds(bands: Sequence[str], pivot: NDArray[np.float64], folds: int) -> 
     """The fold of each band: neighbours in wavelength are in different ones.
 
     The fold is the band's number by wavelength in its own filter set, modulo `folds`; for a band
-    of no known set the logarithm of its pivot in steps of 0.2. It does not depend on which other bands there are,
-    so that an object's bands are dealt alike in every table.
+    of no known set its pivot in steps of 100 Å. It does not depend on which other bands there
+    are, so that an object's bands are dealt alike in every table.
 
     Parameters
     ----------
@@ -116,7 +114,7 @@ def band_folds(bands: Sequence[str], pivot: NDArray[np.float64], folds: int) -> 
         raise InputError(f"folds: expected a positive whole number, got {folds!r}")
     ranks = _ranks()
     number = [
-        ranks.get(name, int(round(math.log(float(where)) / UNKNOWN_STEP)))
+        ranks.get(name, int(round(float(where) / UNKNOWN_STEP)))
         for name, where in zip(bands, pivot, strict=True)
     ]
     return np.asarray(number, dtype=np.int64) % folds
