@@ -322,14 +322,14 @@ def main() -> None:
     given = parser.parse_args()
     logging.getLogger("jpassed").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    start = time.perf_counter()
+    start = time.process_time()
     model = load_model(given.model)
     blocks, curves, ratios = everything(given.folder, given.each, given.cache, model, given.model)
-    used = time.perf_counter() - start
+    used = time.process_time() - start
     command = shown_command(sys.argv)
     note = (
         f"Model {model.name} {model.digest[:12]}, `PYTHONPATH=. python {command}"
-        f" --markdown docs/flags.md`, {used:.0f} s on one core."
+        f" --markdown docs/flags.md`, {used:.0f} s of processor time."
     )
     for name, text in {"flags run": note, **blocks}.items():
         sys.stdout.write(f"{name}\n{text}\n\n")

@@ -104,7 +104,7 @@ def annotate(
         redshift, but no other label.
     chi2 : {"quick", "full", "none"}
         Whether to compare measured bandfluxes with what the object's other bands predict: every
-        fourth band of many in one more pass (half as long again), every band in four more (three
+        fourth band of many in one more pass (1.8 times as long), every band in four more (four
         times as long), or not at all.
     replace_columns : bool
         Allow to replace columns that the table already has.
