@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 X, Y = 1, 2
 """The first axis is brightness, as is the second: the third tells colour and mass."""
 
-SHOWN = 3000
+SHOWN = 1500
 """Points in a panel: more make a heavy file, and nothing clearer."""
 
 
@@ -30,6 +30,7 @@ def draw(
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from PIL import Image
 
     figure, panels = plt.subplots(2, 2, figsize=(9.0, 6.8), layout="constrained")
     for panel, title, points, colour, label, limits in (
@@ -51,5 +52,9 @@ def draw(
             ylim=(low[1] - margin[1], high[1] + margin[1]), xlabel=f"axis {X + 1}", ylabel=f"axis {Y + 1}",
         )  # fmt: skip
         figure.colorbar(dots, ax=panel, label=label)
-    figure.savefig(path, dpi=72)
+    figure.savefig(path, dpi=70)
     plt.close(figure)
+    # 128 colours are enough, and a third of the size.
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(128)
+    small.save(path, optimize=True)
