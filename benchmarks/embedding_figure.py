@@ -49,7 +49,8 @@ def draw(
         margin = 0.05 * (high - low)
         panel.set(
             title=title, xlim=(low[0] - margin[0], high[0] + margin[0]),
-            ylim=(low[1] - margin[1], high[1] + margin[1]), xlabel=f"axis {X + 1}", ylabel=f"axis {Y + 1}",
+            ylim=(low[1] - margin[1], high[1] + margin[1]), xlabel=f"axis {X + 1}",
+            ylabel=f"axis {Y + 1}",
         )  # fmt: skip
         figure.colorbar(dots, ax=panel, label=label)
     figure.savefig(path, dpi=70)
