@@ -22,7 +22,7 @@ from jpassed.annotation.task import prepare
 from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameError
 from jpassed.nn.checkpoint import read_model
 from jpassed.training.state import STATE
-from jpassed.weights import load_model
+from jpassed.weights import find_model, load_model
 
 LABELS = {"z": "z_spec,z_err"}
 
@@ -145,6 +145,8 @@ def test_resume_wants_the_same_table(start, tmp_path):
     finetune(galaxies(60), folder, LABELS, model=start, settings=SMALL, stop_after=3)
     with pytest.raises(InputError, match="other rows"):
         finetune(galaxies(61), folder, LABELS, model=start, settings=SMALL, resume=True)
+    with pytest.raises(InputError, match="other rows, labels"):
+        finetune(galaxies(60), folder, {"av": "z_spec"}, model=start, settings=SMALL, resume=True)
 
 
 def test_folders_are_not_overwritten(tuned, start, tmp_path):
@@ -155,6 +157,13 @@ def test_folders_are_not_overwritten(tuned, start, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(FileError, match="something else"):
         finetune(galaxies(60), tmp_path, LABELS, model=start)
+    embedded = find_model("default")
+    before = (embedded / "model.json").read_bytes()
+    with pytest.raises(FileError, match="inside the package"):
+        finetune(galaxies(60), embedded, LABELS, model=start, overwrite=True)
+    assert (embedded / "model.json").read_bytes() == before
+    with pytest.raises(FileError, match="name of an embedded model"):
+        finetune(galaxies(60), "default", LABELS, model=start)
 
 
 # What is refused

@@ -13,13 +13,14 @@ import jpassed.weights
 from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.io.atomic import atomic_output
 from jpassed.io.folders import atomic_folder, check_folder
-from jpassed.weights import find_model
+from jpassed.weights import find_model, list_models
 
 __all__ = [
     "CARD",
     "RECALIBRATION",
     "RECORDS",
     "check_new",
+    "check_outside",
     "own_folder",
     "undone",
     "update_model",
@@ -65,10 +66,26 @@ def check_new(model: Any, output: str | os.PathLike[str], overwrite: bool) -> Pa
     source, target = _folder(model), Path(output)
     if target.resolve() == source.resolve():
         raise FileError(f"{target} is the model to start from; --in-place changes it")
-    if EMBEDDED.resolve() in (target.resolve(), *target.resolve().parents):
-        raise FileError(f"{target} is inside the package; name a folder of your own")
+    check_outside(target)
     check_folder(target, overwrite, marks=(CARD,))
     return target
+
+
+def check_outside(target: Path) -> None:
+    """Refuse a folder inside the package, and one that ``--model`` could not name.
+
+    Raises
+    ------
+    FileError
+        Says what to do.
+    """
+    if EMBEDDED.resolve() in (target.resolve(), *target.resolve().parents):
+        raise FileError(f"{target} is inside the package; name a folder of your own")
+    if os.fspath(target) in list_models():
+        raise FileError(
+            f"{target} is the name of an embedded model, which would be taken instead of the "
+            "folder; choose another name"
+        )
 
 
 def write_beside(model: Any, target: Path, card: Mapping[str, Any], overwrite: bool) -> None:

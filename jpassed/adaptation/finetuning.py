@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from jpassed.adaptation.calibration_files import check_outside
 from jpassed.adaptation.finetune_card import Finetuned, write_result
 from jpassed.adaptation.finetune_figures import posterior_widths
 from jpassed.adaptation.heldout import HeldOut, uninformed
@@ -140,7 +141,8 @@ def finetune(
     old = [name for name in rows.labelled if name not in names]
     baseline = _baseline(network, held_out, vocabulary, learned, judged, names)
     soft = chosen.softening * posterior_widths(network, vocabulary, learned, old)
-    identity = _identity(start, rows, chosen, names, ssp)
+    simulated = (ssp, None if config is None else os.fspath(config), lines)
+    identity = _identity(start, rows, chosen, vocabulary, simulated)
     replay = _replay(start, vocabulary, chosen, ssp, config, lines)
     tuner = Tuner(
         network, vocabulary, learned, soft, held_out, baseline, names, replay, chosen, folder,
@@ -187,6 +189,7 @@ def _given(**values: Any) -> dict[str, Any]:
 def _folder(output: str | os.PathLike[str], resume: bool, overwrite: bool) -> Path:
     """The folder of the result, made if it is missing."""
     folder = Path(output)
+    check_outside(folder)
     if folder.exists() and not folder.is_dir():
         raise FileError(f"{folder} is not a folder: name a folder for the model")
     unfinished, finished = (folder / STATE).exists(), (folder / CARD).exists()
@@ -269,15 +272,19 @@ def _identity(
     start: LoadedModel,
     rows: OwnRows,
     settings: FinetuneSettings,
-    names: tuple[str, ...],
-    ssp: tuple[str, ...] | None,
+    vocabulary: Vocabulary,
+    simulated: tuple[Any, ...],
 ) -> str:
     """A digest of everything that decides on the steps, for a resume."""
     # How long it may take, and how often it is written, change nothing in a step.
     fixed = {k: v for k, v in settings.as_dict().items()
              if k not in ("steps", "minutes", "checkpoint_seconds")}  # fmt: skip
-    digest = hashlib.sha256(repr((start.digest, fixed, names, ssp, rows.bands)).encode())
+    # The vocabulary's digest tells how new kinds are scaled.
+    told = (start.digest, fixed, vocabulary.digest, rows.labelled, simulated, rows.bands)
+    digest = hashlib.sha256(repr(told).encode())
     seen = rows.seen
-    for values in (seen.flux, seen.error, seen.observed, seen.labels, seen.label_error):
+    for values in (
+        seen.flux, seen.error, seen.observed, seen.labels, seen.label_error, seen.label_known
+    ):  # fmt: skip
         digest.update(np.ascontiguousarray(values.numpy()).tobytes())
     return digest.hexdigest()[:16]
