@@ -65,6 +65,10 @@ def test_texts_and_files_say_the_same(tmp_path):
     [
         ("logmstar", "has it already"),
         ("D4000", "small letters"),
+        ("flag", "column jp_flag of its own"),
+        ("z_err", "choose another name"),
+        ("lineflux_halpha", "choose another name"),
+        ("refine_k", "choose another name"),
         ("d4000,parsnip", "no unit"),
         ("d4000,,real,linear,more", "expected NAME"),
         ("a,mag,real", "a"),

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jpassed.annotation.derived import is_derived
+from jpassed.annotation.embedding import COLUMN as EMBEDDING
+from jpassed.annotation.output import PREFIX, ROW_COLUMNS, SUFFIXES
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.vocabulary import Kind, load_vocabulary
 
@@ -72,6 +75,11 @@ class KindDescription:
             raise InputError(
                 f"new kind {self.name!r}: the vocabulary has it already; name it in the labels"
             )
+        if _taken(self.name):
+            raise InputError(
+                f"new kind {self.name!r}: jpassed annotate writes a column jp_{self.name} of its "
+                "own; choose another name"
+            )
         for what, value, choices in (
             ("support", self.support, SUPPORTS), ("scale", self.scale, SCALES)
         ):  # fmt: skip
@@ -83,6 +91,18 @@ class KindDescription:
             raise InputError(f"new kind {self.name!r}: {self.unit!r} is no unit: {exc}") from exc
         if self.ucd and not check_ucd(self.ucd, check_controlled_vocabulary=True):
             raise InputError(f"new kind {self.name!r}: {self.ucd!r} is no UCD1+ word")
+
+
+def _taken(name: str) -> bool:
+    """Whether another column of an annotation, or a derived quantity, has that name."""
+    column = f"{PREFIX}{name}"
+    stem, _, suffix = name.rpartition("_")
+    return (
+        column in (*ROW_COLUMNS, EMBEDDING)
+        or name.startswith("refine_")
+        or is_derived(name)
+        or (suffix in SUFFIXES and (stem in load_vocabulary() or is_derived(stem)))
+    )
 
 
 _FIELDS = {f.name for f in fields(KindDescription)}
