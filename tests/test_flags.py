@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from annotation_tables import BANDS, assert_same_columns, make_table, masked, numbers, small_model
 from astropy import units as u
-from astropy.table import QTable, vstack
+from astropy.table import MaskedColumn, QTable, vstack
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -249,3 +249,22 @@ def test_a_flux_far_too_bright_is_still_a_number(galaxies):
     result = annotate(table, outputs=["z"])
     assert np.isfinite(numbers(result["jp_chi2"])).all()
     assert result["jp_flag"][0] & Flag.POOR_RECONSTRUCTION
+
+
+def test_rows_of_mostly_new_bands_are_outside_the_domain(tmp_path):
+    known, new = [f"sdss_{b}" for b in "griz"], [f"own_{i}" for i in range(5)]
+    table = QTable({"galaxy": ["only known", "mostly new", "half new"]})
+    shown = {0: known, 1: [*known[:2], *new], 2: [*known, *new[:4]]}
+    for band in (*known, *new):
+        missing = [band not in shown[row] for row in range(3)]
+        for end, value in (("", 50.0), ("_err", 1.0)):
+            table[f"{band}{end}"] = MaskedColumn([value] * 3, mask=missing, unit=u.uJy)
+    described = "\n".join(
+        f"  {band}: {{flux: {band}, error: {band}_err"
+        + (f", pivot: {4000 + 900 * i}, width: 800" if band in new else "") + "}"
+        for i, band in enumerate((*new, *known))
+    )  # fmt: skip
+    path = tmp_path / "own.yaml"
+    path.write_text(f"name: own\nbands:\n{described}\n")
+    flag = annotate(table, survey=path, outputs=["z"])["jp_flag"]
+    assert [bool(value & Flag.OUTSIDE_DOMAIN) for value in flag] == [False, True, False]

@@ -71,8 +71,8 @@ FLAGS: dict[Flag, str] = {
     Flag.FEW_BANDS: "fewer than 5 bands and no label in the context: outputs lean on the prior",
     Flag.BAD_INPUT: "a band or label was left out because its value or error makes no sense",
     Flag.NOT_DETECTED: "weighted mean flux below 3 times its error",
-    Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on, or "
-    "a label of the context outside its range",
+    Flag.OUTSIDE_DOMAIN: "brighter or fainter than the galaxies that the model was trained on, a "
+    "label of the context outside its range, or more than half of the bands new to the model",
     Flag.NOT_REFINED: "refinement was asked and failed, with fewer than 10 effective draws: the "
     "outputs are those of unweighted draws",
     Flag.NOT_A_GALAXY: "the bands look like those of a star or QSO, which no galaxy model can fit",

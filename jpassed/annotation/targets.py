@@ -53,7 +53,10 @@ def line_out_of_range(name: str, z: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def trained_bands(card: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of the passbands that a model was trained on, from its card; empty if it is silent."""
+    """Names of the passbands that a model was trained on, from its card; empty if it is silent.
+
+    Those that it was fine-tuned to are among them.
+    """
     try:
         entries = [str(entry) for entry in card["training"]["simulation"]["bands"]]
     except (KeyError, TypeError):
@@ -64,7 +67,9 @@ def trained_bands(card: Mapping[str, Any]) -> tuple[str, ...]:
         group, _, chosen = entry.partition(":")
         members = [name for name, own in groups.items() if own == group.strip()]
         names += chosen.split() or members
-    return tuple(names)
+    for record in card.get("finetuning") or ():
+        names += record["bands"] if record.get("accepted") else []
+    return tuple(dict.fromkeys(names))
 
 
 def trained_range(card: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -152,11 +152,16 @@ class Task:
     def flags(self, rows: slice, log_scale: NDArray[np.float64]) -> NDArray[np.int32]:
         """``jp_flag`` of some rows."""
         p = self.photometry
+        n_bands = p.observed[rows].sum(axis=1)
+        trained = set(trained_bands(self.model.card)) or set(p.bands)
+        known = np.array([band in trained for band in p.bands], dtype=bool)
+        # Wavelength and width alone do not carry a redshift (docs/real.md).
+        strange = p.observed[rows][:, ~known].sum(axis=1) > n_bands / 2
         return raise_flags(
-            n_bands=p.observed[rows].sum(axis=1),
+            n_bands=n_bands,
             n_labels=self.n_labels(rows),
             bad_input=p.bad_errors[rows] | self.bad_labels[rows],
-            outside=self.outside[rows],
+            outside=self.outside[rows] | strange,
             log_scale=log_scale,
             significance=significance(p.flux[rows], p.error[rows], p.observed[rows]),
         )
