@@ -8,7 +8,7 @@ import logging
 import numpy as np
 import pytest
 from annotation_tables import make_table, small_model, write_small
-from astropy.table import QTable
+from astropy.table import MaskedColumn, QTable
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +20,7 @@ from jpassed.adaptation.calibration_fit import FORMS, choose_recalibration
 from jpassed.annotation import infer
 from jpassed.cli import main
 from jpassed.evaluation import coverage, pit, pit_distance
+from jpassed.evaluation.groups import object_of_rows
 from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameError
 from jpassed.io.catalogs import write_catalog
 from jpassed.posteriors import Recalibration
@@ -81,6 +82,14 @@ def test_rows_of_one_object_are_one_witness():
     assert together.form == "shift and stretch"
     with pytest.raises(InputError, match="at least 50 objects.*got 40"):
         choose_recalibration(p, groups=np.arange(len(p)) % 40)
+
+
+def test_rows_without_a_name_are_not_one_object():
+    names = MaskedColumn(["a", "a", "b", "N/A", "N/A"], mask=[0, 0, 0, 1, 1])
+    groups = object_of_rows(QTable({"name": names}), "name")
+    assert groups[0] == groups[1] and len(set(groups)) == 4
+    number = QTable({"name": MaskedColumn([7, 7, 8, 8], mask=[0, 0, 0, 1])})
+    assert len(set(object_of_rows(number, "name"))) == 3
 
 
 @pytest.mark.parametrize("folds", [1, 21])
@@ -185,6 +194,14 @@ def test_rows_that_cannot_be_used_are_counted(folder, table):
     assert (row["n"], row["without_truth"], row["truth_outside"]) == (152, 5, 3)
 
 
+def test_lines_out_of_the_range_of_the_bands_do_not_count(folder, table):
+    other = table.copy()
+    other["ew"], other["known"] = 10.0, np.where(np.arange(160) < 60, 0.9, 0.1)
+    given = {"model": folder, "context": {"z": "known"}, "force": True}
+    (row,) = calibrate(other, {"ew_halpha": "ew"}, **given).table
+    assert (row["n"], row["not_predicted"]) == (100, 60)
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
@@ -195,6 +212,7 @@ def test_rows_that_cannot_be_used_are_counted(folder, table):
         ({"model": "loaded", "output": "new"}, InputError, "loaded already"),
         ({"output": "new", "in_place": True}, InputError, "not both"),
         ({"output": "none/new"}, FileError, "not a folder"),
+        ({"output": "default"}, FileError, "name of an embedded model"),
         ({"output": "start"}, FileError, "--in-place"),
         ({"output": "full", "overwrite": True}, FileError, "left alone"),
     ],
@@ -206,7 +224,8 @@ def test_what_makes_no_sense_is_refused(folder, table, tmp_path, changes, error,
     if given["model"] == "loaded":
         given["model"] = small_model()
     if "output" in given:
-        given["output"] = folder if given["output"] == "start" else tmp_path / given["output"]
+        places = {"start": folder, "default": "default"}
+        given["output"] = places.get(given["output"], tmp_path / given["output"])
     with pytest.raises(error, match=said):
         calibrate(table[: given.pop("rows", None)], given.pop("truth"), **given)
 

@@ -22,8 +22,10 @@ from jpassed.adaptation.calibration_files import (
     write_beside,
 )
 from jpassed.adaptation.calibration_fit import CrossValidation, choose_recalibration
+from jpassed.annotation.targets import line_out_of_range, redshifts
 from jpassed.annotation.task import check_table, prepare
 from jpassed.evaluation import Truth, coverage, pit_distance, read_truth, score_objects
+from jpassed.evaluation.groups import object_of_rows
 from jpassed.exceptions import InputError
 from jpassed.posteriors import Recalibration
 from jpassed.weights import model_vocabulary
@@ -150,7 +152,7 @@ def calibrate(
         batch_size=batch_size,
         zeropoints=zeropoints,
     )
-    label = None if groups is None else _groups(table, groups)
+    label = None if groups is None else object_of_rows(table, groups)
     pits = _pit_values(task, truths, progress)
     card = dict(task.model.card)
     maps = dict(card.get(RECALIBRATION) or {})
@@ -236,28 +238,18 @@ def _target(model: Any, output: Any, in_place: bool, overwrite: bool) -> Path | 
     return check_new(model, output, overwrite)
 
 
-def _groups(table: Any, column: str) -> NDArray[np.intp]:
-    from jpassed.exceptions import UnknownNameError
-
-    if column not in table.colnames:
-        raise UnknownNameError("column", column, table.colnames)
-    values = np.asarray(np.ma.filled(np.ma.asarray(table[column]).astype(str), ""))
-    if values.ndim != 1:
-        raise InputError(f"groups: column {column!r} must hold one name or number a row")
-    index: NDArray[np.intp] = np.unique(values, return_inverse=True)[1]
-    return index
-
-
 def _pit_values(
     task: Task, truths: Mapping[str, Truth], progress: Callable[[int, int], None] | None
 ) -> dict[str, FloatArray]:
-    """PIT values of every row, NaN where there is no truth or nothing to predict from."""
+    """PIT values of every row, NaN where there is no truth or `annotate` gives no value."""
     found = {name: np.full(len(task), np.nan) for name in truths}
-    for batch in task.batches():
+    for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
+        z = redshifts(batch.posterior, task.labels, rows)
         for name, true in truths.items():
             scores = score_objects(batch.posterior[name], true.value[rows], true.error[rows])
-            found[name][rows] = np.where(task.nothing_known(rows, name), np.nan, scores.pit)
+            masked = task.nothing_known(rows, name) | line_out_of_range(name, z)
+            found[name][rows] = np.where(masked, np.nan, scores.pit)
         if progress is not None:
             progress(rows.stop, len(task))
     return found

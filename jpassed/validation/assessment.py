@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 import jpassed
 from jpassed.evaluation import Truth, read_truth
+from jpassed.evaluation.groups import object_of_rows
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.validation.compared import Compared
 from jpassed.validation.figures import figures_of, figures_table
 from jpassed.validation.from_columns import annotated_columns, compare_columns
+from jpassed.validation.own_kinds import with_annotated_kinds
 from jpassed.validation.selections import ALL, Axis, axes_of_table, selections
 from jpassed.validation.statistics import statistics_of
 from jpassed.weights import model_vocabulary
@@ -185,6 +187,8 @@ def evaluate(
     asked = any(given is not None for given in (model, context, zeropoints))
     _check(table, asked, predictions, n_bootstrap)
     vocabulary = model_vocabulary("default" if model is None else model)
+    if not asked and isinstance(truth, Mapping):
+        vocabulary = with_annotated_kinds(vocabulary, table, truth)
     truths = read_truth(table, truth, vocabulary)
     flag: NDArray[np.int32] | None = None
     if predictions is None and (asked or not annotated_columns(table, truths)):
@@ -211,7 +215,7 @@ def evaluate(
         flag = _flag_column(table) if predictions is None else None
         about = _earlier(table) if predictions is None else {}
     axes = axes_of_table(table, photometry, by)
-    label = None if groups is None else _groups(table, groups)
+    label = None if groups is None else object_of_rows(table, groups)
     rows: list[dict[str, Any]] = []
     z = truths["z"].value if "z" in truths else None
     for name, one in compared.items():
@@ -276,6 +280,12 @@ def _photometry(table: Any, survey: Any) -> Photometry | None:
         return read_photometry(table, survey)
     except UnrecognisedTableError:
         return None
+    except InputError as exc:
+        if survey != "auto":
+            raise
+        # Predictions are there already: what a band is in may stay unknown.
+        logger.warning("no magnitudes, as the bandfluxes cannot be read: %s", exc)
+        return None
 
 
 def _flag_column(table: Any) -> NDArray[np.int32] | None:
@@ -296,14 +306,6 @@ def _earlier(table: Any) -> dict[str, str]:
     return {
         name: " ".join(meta[key] for key in keys if meta.get(key)) for name, keys in named.items()
     }
-
-
-def _groups(table: Any, column: str) -> NDArray[np.intp]:
-    if column not in table.colnames:
-        raise UnknownNameError("column", column, table.colnames)
-    values = np.ma.filled(np.ma.asarray(table[column]).astype(str), "")
-    index: NDArray[np.intp] = np.unique(values, return_inverse=True)[1]
-    return index
 
 
 def _said(true: Truth) -> str:
@@ -372,9 +374,12 @@ def _notes(
             f"{int((flag[one.use] != 0).sum())} of the {int(one.use.sum())} objects used have a "
             "flag (jp_flag); they are in all figures but those of the selection 'no flag'."
         )
-    if any(one.truth.has_errors for one in compared.values()):
+    with_errors = [one for one in compared.values() if one.truth.has_errors]
+    if any(one.has_posteriors for one in with_errors):
         notes.append(
             "The truth has errors: PIT, coverage, CRPS and log score are those of the measured "
             "value, posteriors convolved with its error. Residuals include the errors."
         )
+    elif with_errors:
+        notes.append("The truth has errors: residuals and coverage include them.")
     return notes
