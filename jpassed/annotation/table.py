@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 import jpassed
 from jpassed.annotation.derived import is_derived
 from jpassed.annotation.draws import DrawPlan, derived_columns, plan_draws
-from jpassed.annotation.flags import describe_flags, prior_dominated
-from jpassed.annotation.intruders import TaskIntruders
+from jpassed.annotation.flags import describe_flags
 from jpassed.annotation.output import (
     PREFIX,
     OutputColumns,
     in_order,
     written_before,
 )
-from jpassed.annotation.predictive import TaskChi2
 from jpassed.annotation.refined import ROW_COLUMNS, TaskRefiner
+from jpassed.annotation.row_flags import RowFlags
 from jpassed.annotation.seeds import generators
 from jpassed.annotation.targets import line_out_of_range, redshifts
 from jpassed.annotation.task import Task, check_table, prepare, read_outputs
@@ -177,14 +176,14 @@ def annotate(
         task = refiner.task
     plan = plan_draws(task, int(samples), bool(joint), seed)
     own = generators(wanted, seed)
-    intruders, fit = TaskIntruders(task), TaskChi2(task, chi2)
-    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, intruders, fit, progress)
+    flags = RowFlags(task, chi2)
+    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, flags, progress)
     result = copied(table)
     _drop(result, existing)
     for column in columns:
         result.add_column(column)
-    intruders.add_column(result)
-    fit.add_column(result)
+    flags.intruders.add_column(result)
+    flags.fit.add_column(result)
     _add_row_columns(result, task, flag)
     if refiner is not None:
         refiner.add_row_columns(result)
@@ -245,8 +244,7 @@ def _columns(
     own: Mapping[str, np.random.Generator],
     plan: DrawPlan | None,
     refiner: TaskRefiner | None,
-    intruders: TaskIntruders,
-    fit: TaskChi2,
+    flags: RowFlags,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Any], NDArray[np.int32]]:
     """Columns and flags of all rows."""
@@ -291,13 +289,7 @@ def _columns(
                 rows,
                 derived_columns(draws, derived, prefix=PREFIX, masked=blind, samples=samples),
             )
-        flag[rows] = task.flags(rows, batch.log_scale) | intruders.flags(rows, batch.vector)
-        flag[rows] |= fit.flags(rows)
-        if "z" in posterior:
-            low, high = posterior["z"].quantile([0.15865525, 0.84134475]).T
-            flag[rows] |= prior_dominated(
-                0.5 * (high - low), batch.log_scale, task.redshift_settled(rows)
-            )
+        flag[rows] = flags.of(batch, posterior)
         if progress is not None:
             progress(rows.stop, len(task))
     return in_order(out.finish(), task.outputs), flag

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from jpassed.evaluation import ObjectScores, Truth, odds, score_objects
 from jpassed.posteriors.grids import PdfGrid
 from jpassed.validation.compared import Compared, Densities
-from jpassed.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
-    from jpassed.annotation.inference import Batch
     from jpassed.annotation.task import Task
     from jpassed.posteriors import Posterior
 
@@ -46,8 +44,11 @@ def compare_model(
     flag : ndarray (N,)
         ``jp_flag`` of the objects.
     """
+    from jpassed.annotation.row_flags import RowFlags
+
     parts: dict[str, list[Any]] = {name: [] for name in truths}
-    flags = _Flags(task)
+    grids = {name: PdfGrid.of(task.model.vocabulary[name]) for name in truths if name == "z"}
+    flags = RowFlags(task)
     flag = np.zeros(len(task), dtype=np.int32)
     for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
@@ -60,8 +61,8 @@ def compare_model(
             if name == "z":
                 probable = np.asarray(odds(distribution, scores.median))
             table = None
-            if densities and name == "z":
-                table = PdfGrid.of(load_vocabulary()[name]).densities(distribution)
+            if densities and name in grids:
+                table = grids[name].densities(distribution)
             for array in (scores.median, scores.low, scores.high, probable):
                 array[masked[name]] = np.nan
             parts[name].append((scores, probable, table))
@@ -75,36 +76,10 @@ def compare_model(
             ObjectScores.concatenate([part[0] for part in found]),
             np.concatenate([part[1] for part in found]),
             source,
-            _densities(name, [part[2] for part in found]),
+            _densities(grids.get(name), [part[2] for part in found]),
         )
         for name, found in parts.items()
     }, flag
-
-
-class _Flags:
-    """``jp_flag`` as `jpassed.annotate` writes it."""
-
-    def __init__(self, task: Task) -> None:
-        from jpassed.annotation.intruders import TaskIntruders
-        from jpassed.annotation.predictive import TaskChi2
-
-        self._task = task
-        self._intruders, self._fit = TaskIntruders(task), TaskChi2(task)
-
-    def of(self, batch: Batch) -> NDArray[np.int32]:
-        """Bits of the rows of a batch."""
-        from jpassed.annotation.flags import prior_dominated
-
-        rows = batch.rows
-        flag = self._task.flags(rows, batch.log_scale)
-        flag |= self._intruders.flags(rows, batch.vector)
-        flag |= self._fit.flags(rows)
-        if "z" in batch.posterior:
-            low, high = batch.posterior["z"].quantile([0.15865525, 0.84134475]).T
-            flag |= prior_dominated(
-                0.5 * (high - low), batch.log_scale, self._task.redshift_settled(rows)
-            )
-        return flag
 
 
 def _masked(task: Task, posterior: Posterior, rows: slice) -> dict[str, NDArray[np.bool_]]:
@@ -118,8 +93,8 @@ def _masked(task: Task, posterior: Posterior, rows: slice) -> dict[str, NDArray[
     }
 
 
-def _densities(name: str, tables: list[NDArray[np.float64] | None]) -> Densities | None:
+def _densities(grid: PdfGrid | None, tables: list[NDArray[np.float64] | None]) -> Densities | None:
     known = [table for table in tables if table is not None]
-    if not known:
+    if grid is None or not known:
         return None
-    return Densities(PdfGrid.of(load_vocabulary()[name]).edges, np.concatenate(known))
+    return Densities(grid.edges, np.concatenate(known))

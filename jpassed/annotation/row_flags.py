@@ -1,0 +1,55 @@
+"""``jp_flag`` of the rows of a batch, from everything that can set a bit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jpassed.annotation.flags import prior_dominated
+from jpassed.annotation.intruders import TaskIntruders
+from jpassed.annotation.predictive import TaskChi2
+from jpassed.annotation.task import Task
+
+if TYPE_CHECKING:
+    from jpassed.annotation.inference import Batch
+    from jpassed.posteriors import Posterior
+
+__all__ = ["RowFlags"]
+
+_CENTRAL = (0.15865525, 0.84134475)
+
+
+class RowFlags:
+    """All bits but those of refinement.
+
+    Parameters
+    ----------
+    task : Task
+    chi2 : {"quick", "full", "none"}
+        See `jpassed.annotate`.
+
+    Attributes
+    ----------
+    intruders : TaskIntruders
+    fit : TaskChi2
+        Both have the columns of the rows that were flagged.
+    """
+
+    def __init__(self, task: Task, chi2: str = "quick") -> None:
+        self._task = task
+        self.intruders, self.fit = TaskIntruders(task), TaskChi2(task, chi2)
+
+    def of(self, batch: Batch, posterior: Posterior | None = None) -> NDArray[np.int32]:
+        """Bits of the rows of a batch; `posterior` where it is not the batch's own."""
+        rows = batch.rows
+        found = batch.posterior if posterior is None else posterior
+        flag = self._task.flags(rows, batch.log_scale)
+        flag |= self.intruders.flags(rows, batch.vector) | self.fit.flags(rows)
+        if "z" in found:
+            low, high = found["z"].quantile(_CENTRAL).T
+            flag |= prior_dominated(
+                0.5 * (high - low), batch.log_scale, self._task.redshift_settled(rows)
+            )
+        return flag
