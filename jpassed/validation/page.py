@@ -223,7 +223,8 @@ def _table(
         for i, text in enumerate(heads)
     )
     return (
-        f'<div class="wide"><table class="{kind}"><caption>{escape(caption)}</caption>'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption)}">'
+        f'<table class="{kind}"><caption>{escape(caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
