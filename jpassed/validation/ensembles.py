@@ -14,11 +14,16 @@ from jpassed.vocabulary import load_vocabulary
 
 if TYPE_CHECKING:
     from jpassed.validation.assessment import Evaluation
+    from jpassed.vocabulary import Vocabulary
 
 __all__ = ["qp_ensemble", "require_qp"]
 
 
-def qp_ensemble(source: Evaluation | Posterior | Any, quantity: str = "z") -> Any:
+def qp_ensemble(
+    source: Evaluation | Posterior | Any,
+    quantity: str = "z",
+    vocabulary: Vocabulary | None = None,
+) -> Any:
     """Posteriors of one quantity as a `qp.Ensemble` of histograms.
 
     Parameters
@@ -27,6 +32,9 @@ def qp_ensemble(source: Evaluation | Posterior | Any, quantity: str = "z") -> An
         An evaluation with ``densities=True``, what `jpassed.annotation.infer` gives, or a table
         that was annotated with ``pdf=True``.
     quantity : str
+    vocabulary : Vocabulary, optional
+        Kinds of the model that a `Posterior` is of (`LoadedModel.vocabulary`), where it has kinds
+        of its own.
 
     Returns
     -------
@@ -43,7 +51,7 @@ def qp_ensemble(source: Evaluation | Posterior | Any, quantity: str = "z") -> An
         If `source` has no posteriors of this quantity.
     """
     qp = require_qp()
-    edges, values, median, truth = _tabulated(source, quantity)
+    edges, values, median, truth = _tabulated(source, quantity, vocabulary)
     good = np.isfinite(values).all(axis=1) & (values.sum(axis=1) > 0)
     filled = np.where(good[:, None], values, 1.0)
     area = (filled * np.diff(edges)).sum(axis=1, keepdims=True)
@@ -75,12 +83,15 @@ def require_qp() -> Any:
     return qp
 
 
-def _tabulated(source: Any, quantity: str) -> tuple[Any, Any, Any, Any]:
+def _tabulated(
+    source: Any, quantity: str, vocabulary: Vocabulary | None
+) -> tuple[Any, Any, Any, Any]:
     """Edges, densities, medians, and the truth if it is known."""
     from astropy.table import Table
 
     if isinstance(source, Posterior):
-        grid = PdfGrid.of(load_vocabulary()[quantity])
+        words = load_vocabulary() if vocabulary is None else vocabulary
+        grid = PdfGrid.of(words[quantity])
         return grid.edges, grid.densities(source[quantity]), source.median(quantity), None
     if isinstance(source, Table):
         name = f"jp_{quantity}_pdf"
