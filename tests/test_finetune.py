@@ -172,6 +172,7 @@ def test_folders_are_not_overwritten(tuned, start, tmp_path):
 def test_too_few_rows(start, tmp_path):
     with pytest.raises(InputError, match="at least 50 rows with bandfluxes.* got 49"):
         finetune(galaxies(49), tmp_path / "m", LABELS, model=start)
+    assert not (tmp_path / "m").exists()
 
 
 def test_too_few_labels(start, tmp_path):

@@ -134,6 +134,7 @@ def finetune(
         batch_size=None,
     )  # fmt: skip
     rows = own_rows(task, vocabulary, names)
+    _make(folder)  # only now: a table that cannot be used leaves no empty folder behind
     learned, judged = split_rows(rows, chosen.seed)
     network = grown(start.network, vocabulary) if names else start.network
     told = set_rows(network, vocabulary, learned, names) if names else {}
@@ -187,7 +188,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _folder(output: str | os.PathLike[str], resume: bool, overwrite: bool) -> Path:
-    """The folder of the result, made if it is missing."""
+    """The folder of the result, refused before any work is done if it cannot take it."""
     folder = Path(output)
     check_outside(folder)
     if folder.exists() and not folder.is_dir():
@@ -208,11 +209,14 @@ def _folder(output: str | os.PathLike[str], resume: bool, overwrite: bool) -> Pa
             )
     elif folder.exists() and any(folder.iterdir()) and not unfinished:
         raise FileError(f"{folder} holds something else than a model: name another folder")
+    return folder
+
+
+def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise FileError(f"cannot make the folder {folder}: {exc}") from exc
-    return folder
 
 
 def _vocabulary(
