@@ -59,3 +59,13 @@ def test_errors_of_the_truth_are_not_said_to_be_convolved_without_posteriors(tab
     found = evaluate(table, {"z": "z_spec"}, predictions={"z": "z_phot"}, n_bootstrap=0)
     assert any("truth has errors" in note for note in found.notes)
     assert not any("convolved" in note for note in found.notes)
+
+
+def test_the_name_of_a_column_is_no_formula(table, tmp_path):
+    table["x$_{$"] = table["z_spec"] + 1.0
+    found = evaluate(
+        table, {"z": "z_spec"}, predictions={"z": "z_phot"}, by={"x$_{$": None}, n_bootstrap=0
+    )
+    folder = found.write(tmp_path / "report")
+    assert (folder / "redshift_by_x____.png").stat().st_size > 0
+    assert "By x$_{$" in (folder / "report.html").read_text("utf-8")

@@ -114,7 +114,8 @@ def _trends(rows: Any, name: str, by: str) -> tuple[Figure, str] | None:
         ideal = about.expected(int(part["n"].max()))
         plot_trend(
             low, high, factor * value, (factor * lo, factor * hi), name=_label(about),
-            by=f"best % by {by}" if best else by,
+            # A column's name is no formula, whatever is in it.
+            by=f"best % by {by}" if best else by.replace("$", r"\$"),
             reference=factor * ideal if np.isfinite(ideal) else None, ax=ax,
         )  # fmt: skip
     words = ", ".join(known[s].title for s in shown)
