@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jpassed.adaptation import fit_zeropoints
+from jpassed.adaptation.zeropoint_fit import _filled
 from jpassed.adaptation.zeropoint_predictions import (
     flux_moments,
     fold_of,
@@ -197,6 +198,17 @@ def few_galaxies(n=5, seed=3):
         make_table(n, seed), model=small_model(), outputs=("z",), context=None, survey="auto",
         device="cpu", batch_size=None,
     )  # fmt: skip
+
+
+def test_a_band_without_galaxies_on_a_tile_has_the_colour_of_the_whole():
+    offset = np.array([[0.2, -0.1, -0.1], [np.nan, 0.01, -0.01], [0.1, np.nan, -0.1]])
+    filled, error, own = _filled(offset, np.where(np.isnan(offset), np.nan, [0.03, 0.02, 0.01]))
+    np.testing.assert_allclose(filled[1], [0.3, 0.01, -0.01])
+    np.testing.assert_allclose(filled[2], [0.1, -0.15, -0.1])
+    np.testing.assert_allclose(error[1:], [[0.03, 0.02, 0.01]] * 2)
+    np.testing.assert_array_equal(own, np.isfinite(offset))
+    nowhere = np.array([[np.nan, 0.1], [np.nan, 0.2]])
+    np.testing.assert_array_equal(_filled(nowhere, nowhere)[0], nowhere)
 
 
 def test_a_band_does_not_enter_its_own_prediction():

@@ -350,18 +350,36 @@ def _as_zeropoints(
     }
     if tiles:
         meta["jp_zp_tile_scatter"] = round(solutions[1].scatter, 5)
+    offset, error, own = _filled(
+        np.array([s.offset for s in solutions]), np.array([s.error for s in solutions])
+    )
     return ZeroPoints(
         p.bands,
         p.surveys or ("",) * len(p.bands),
         p.pivot,
         names,
-        np.array([s.offset for s in solutions]).round(5),
-        np.array([s.error for s in solutions]).round(5),
+        offset.round(5),
+        error.round(5),
         np.stack([counts[name] for name in names]),
-        np.isfinite(np.stack([s.offset for s in solutions])),
+        own,
         column,
         meta,
     )
+
+
+def _filled(offset: Array, error: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Bands that a tile has no galaxies in get those of the whole catalogue, the first row.
+
+    Each row is relative to the mean of its own bands: what is taken over is the colour.
+    """
+    own = np.isfinite(offset)
+    offset, error = offset.copy(), error.copy()
+    for tile in range(1, len(offset)):
+        gap, both = ~own[tile] & own[0], own[tile] & own[0]
+        if gap.any() and both.any():
+            offset[tile, gap] = offset[0, gap] + (offset[tile] - offset[0])[both].mean()
+            error[tile, gap] = error[0, gap]
+    return offset, error, own
 
 
 def slope_of(solution: Solution, pivot: Array) -> tuple[float, float]:
