@@ -14,13 +14,17 @@ from small_model import VOCABULARY
 
 import jpassed
 from jpassed.adaptation import FinetuneSettings, finetune
+from jpassed.adaptation.finetune_card import _gain_as_annotated
+from jpassed.adaptation.finetune_figures import posteriors
 from jpassed.adaptation.heldout import HeldOut, compare, uninformed
 from jpassed.adaptation.replay import read_replay, write_replay
 from jpassed.adaptation.rows import own_rows, split_rows
 from jpassed.annotation import infer
 from jpassed.annotation.task import prepare
+from jpassed.evaluation import log_score, pit
 from jpassed.exceptions import FileError, InputError, ModelError, UnknownNameError
 from jpassed.nn.checkpoint import read_model
+from jpassed.posteriors import Recalibration
 from jpassed.training.state import STATE
 from jpassed.weights import find_model, load_model
 
@@ -67,6 +71,19 @@ def test_figures_are_of_the_written_model(tuned):
     assert tuned.record["rows"]["learned_from"] == 105
     assert "z" in str(tuned) and "after" in str(tuned)
     assert list(tuned.table["when"]) == ["before", "after"]
+
+
+def test_what_a_recalibration_corrects_already_is_no_gain(tuned):
+    start, rows = load_model("default"), rows_of(galaxies(100, seed=5))
+    truth = rows.seen.labels[:, 0].double().numpy()
+    own = posteriors(start.network, VOCABULARY, rows, "z")
+    entry = Recalibration.fit_line(pit(own, truth))
+    same = _gain_as_annotated("z", entry, (start.network,) * 2, VOCABULARY, rows, 2.0)
+    assert same.gain == 0.0 and not same.better
+    pair = (start.network, tuned.model.network)
+    plain = [log_score(posteriors(n, VOCABULARY, rows, "z"), truth) for n in pair]
+    found = _gain_as_annotated("z", entry, pair, VOCABULARY, rows, 2.0)
+    assert found.gain < 0.5 * np.mean(plain[1] - plain[0])
 
 
 def test_card_tells_the_parent(tuned):

@@ -23,6 +23,7 @@ from jpassed.adaptation.finetune_figures import (
 from jpassed.adaptation.heldout import BANDS, Verdict, compare
 from jpassed.adaptation.new_rows import widen
 from jpassed.evaluation import log_score
+from jpassed.evaluation.objects import LEAST_LOG_DENSITY
 from jpassed.nn.checkpoint import LoadedModel, read_model, write_model
 from jpassed.nn.model import SEDModel
 from jpassed.posteriors import Recalibrated, Recalibration
@@ -163,9 +164,13 @@ def write_result(
         told = {**told, name: {**told[name], **_fit_width(network, tuner, vocabulary, name)}}
     scores = tuner.held_out.scores(network)
     gains = tuner.baseline.gains(scores, settings.sigmas)
-    accepted, reason = _decision(tuner, scores, gains, new, settings.sigmas)
     old = [name for name in learned.labelled if name not in new]
     maps = _maps(start)
+    for name in set(old) & set(maps):
+        gains[name] = _gain_as_annotated(
+            name, maps[name], (start.network, network), vocabulary, judged, settings.sigmas
+        )
+    accepted, reason = _decision(tuner, scores, gains, new, settings.sigmas)
     before = label_figures(start.network, vocabulary, judged, old, maps)
     kept = maps
     simulated: dict[str, Any] = {}
@@ -323,6 +328,27 @@ def _still_good(
         if np.mean(gain) > 0:
             kept[name] = entry
     return kept
+
+
+def _gain_as_annotated(
+    name: str,
+    entry: Recalibration,
+    networks: tuple[SEDModel, SEDModel],
+    vocabulary: Vocabulary,
+    judged: OwnRows,
+    sigmas: float,
+) -> Verdict:
+    """Gain over a start that is recalibrated, as `annotate` uses it; the map is kept if it helps.
+
+    What a fine-tuning gains by correcting what a map corrects already is no gain.
+    """
+    some, truth = known_labels(judged, name)
+    before, after = (posteriors(network, vocabulary, some, name) for network in networks)
+    start, plain, mapped = (
+        np.maximum(log_score(distribution, truth), LEAST_LOG_DENSITY)
+        for distribution in (Recalibrated(before, entry), after, Recalibrated(after, entry))
+    )
+    return compare(mapped if np.mean(mapped - plain) > 0 else plain, start, sigmas=sigmas)
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:
