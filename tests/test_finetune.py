@@ -125,6 +125,28 @@ def test_bandfluxes_alone(start, tmp_path):
     # A random start cannot but gain.
     assert found.accepted and found.record["bandfluxes"]["gain"] > 0
     assert "before" in found.record["simulated"]
+    assert found.record["trained"] == ["head", "request_band", "request_kind"]
+
+
+def test_bandfluxes_alone_leave_every_label_as_it_is(tmp_path):
+    some = replace(QUICK, steps=20)
+    found = finetune(galaxies(80), tmp_path / "m", settings=some)
+    assert found.accepted
+    start, test = load_model("default"), galaxies(40, seed=9)
+    assert found.model.card["recalibration"] == start.card["recalibration"]
+    names = start.vocabulary.scalars
+    levels = np.array([0.16, 0.5, 0.84])
+    for context in (None, {"logmstar": "index"}, {"z": "z_spec,z_err"}):
+        asked = [n for n in names if n not in (context or {})]
+        one, other = (
+            infer(test, model=m, outputs=[*asked, "flux:sdss_u"], context=context)
+            for m in (start, found.model)
+        )
+        for name in asked:
+            np.testing.assert_array_equal(other.quantile(name, levels), one.quantile(name, levels))
+        assert not np.allclose(
+            other.median("flux:sdss_u"), one.median("flux:sdss_u"), rtol=1e-3
+        )
 
 
 def test_rows_without_a_label_teach_too(start, tmp_path):
@@ -214,14 +236,28 @@ def test_unknown_quantity_and_column(start, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"minutes": -1.0}, {"learning_rate": 0.0}, {"precision": "half"}]
-)
+    "wrong",
+    [
+        {"steps": 0}, {"minutes": -1.0}, {"learning_rate": 0.0}, {"precision": "half"},
+        {"seed": -1}, {"warmup": 0}, {"ema": 1.0}, {"sigmas": -1.0},
+    ],
+)  # fmt: skip
 def test_bad_settings(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
         FinetuneSettings(**wrong)
 
 
 # Parts
+
+
+def test_arguments_go_before_the_settings(start, tmp_path):
+    with pytest.raises(InputError, match="labels: expected"):
+        finetune(galaxies(60), tmp_path / "m", "z=z_spec", model=start)
+    found = finetune(
+        galaxies(60), tmp_path / "m", LABELS, model=start, settings=SMALL, steps=2, seed=3
+    )
+    told = found.record["settings"]
+    assert (told["steps"], told["seed"], told["replay"]) == (2, 3, SMALL.replay)
 
 
 def test_split_is_of_the_seed(start):

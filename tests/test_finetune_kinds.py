@@ -111,6 +111,8 @@ def test_completed_scales_to_order_one(middle, spread, scale):
 def test_constant_values_are_refused():
     with pytest.raises(InputError, match="the same"):
         completed(KindDescription("q"), np.full(100, 3.0))
+    with pytest.raises(InputError, match="the same"):
+        completed(KindDescription("q"), np.full(300, 0.2))  # whose standard deviation is 3e-17
 
 
 # Learning

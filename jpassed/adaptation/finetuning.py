@@ -94,7 +94,7 @@ def finetune(
     seed : int
         Of the split, the questions and the noise of simulated galaxies.
     settings : FinetuneSettings, optional
-        Everything else.
+        Everything else; `steps`, `minutes` and a `seed` other than 0 take its place where given.
     ssp, config, lines : optional
         Grids of stellar populations, training configuration and line table from which galaxies
         are simulated anew for the replay; without them the embedded sample of 4096 is replayed.
@@ -122,7 +122,10 @@ def finetune(
     """
     check_table(table)
     folder = _folder(output, resume, overwrite)
-    chosen = settings or FinetuneSettings(seed=seed, minutes=minutes, **_given(steps=steps))
+    if labels is not None and not isinstance(labels, Mapping):
+        raise InputError(f"labels: expected {{'z': 'z_spec'}} or the like, got {labels!r}")
+    given = _given(steps=steps, minutes=minutes, seed=seed or None)
+    chosen = replace(settings or FinetuneSettings(), **given)
     start = load_model(model)
     described = read_kinds(new_kinds)
     vocabulary = _vocabulary(start, table, dict(labels or {}), described)

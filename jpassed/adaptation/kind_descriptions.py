@@ -211,7 +211,8 @@ def completed(described: KindDescription, values: Sequence[float] | NDArray[np.f
     scaled = np.arcsinh(x / softening) if d.scale == "asinh" else x
     middle = float(np.median(scaled))
     spread = 1.4826 * float(np.median(np.abs(scaled - middle))) or float(scaled.std())
-    if not spread > 0:
+    # The scatter of equal numbers is a rounding error, not always 0.
+    if not spread > 1e-12 * float(np.abs(scaled).max()):
         raise InputError(f"new kind {d.name!r}: all of its values are the same ({x[0]:g})")
     reach = 3.0 * float(x.max() - x.min())
     lower = 0.0 if d.support == "positive" else float(x.min()) - reach

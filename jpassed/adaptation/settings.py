@@ -71,6 +71,13 @@ class FinetuneSettings:
                 raise InputError(f"{name}: expected a positive whole number, got {value!r}")
         if self.minutes is not None and not self.minutes > 0:
             raise InputError(f"minutes: expected a positive number, got {self.minutes!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InputError(f"seed: expected a whole number from 0 on, got {self.seed!r}")
+        if self.warmup < 1 or not 0.0 <= self.ema < 1.0 or self.sigmas < 0:
+            raise InputError(
+                "expected warmup from 1 on, ema from 0 to below 1, and sigmas from 0 on, got "
+                f"{self.warmup!r}, {self.ema!r} and {self.sigmas!r}"
+            )
         if self.replay < 0 or self.replay_weight < 0 or self.softening < 0:
             raise InputError("replay, replay_weight and softening must not be negative")
         if not self.learning_rate > 0:
