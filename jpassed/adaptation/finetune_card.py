@@ -176,7 +176,8 @@ def write_result(
     simulated: dict[str, Any] = {}
     if accepted:
         sample = None if replay is None else own_rows_of_replay(replay, 1024, REPLAY_SEED)
-        kept = _still_good(maps, network, vocabulary, judged, sample)
+        if not tuner.others_stay:
+            kept = _still_good(maps, network, vocabulary, judged, sample)
         if sample is not None:
             for when, one in (("before", start.network), ("after", network)):
                 truth = known_labels(sample, "z")[1]

@@ -28,6 +28,7 @@ from jpassed.training.muon import make_optimiser
 from jpassed.training.state import STATE, read_state, write_state
 from jpassed.training.steps import Question
 from jpassed.vocabulary import Vocabulary
+from jpassed.vocabulary.vocabulary import BANDFLUX
 
 __all__ = ["Baseline", "Tuner", "tuned_weights"]
 
@@ -39,20 +40,29 @@ LABEL_WEIGHT, REDSHIFT_WEIGHT, BAND_WEIGHT = 4.0, 8.0, 0.5
 NEW_ROWS_RATE = 0.3
 """Learning rate where new rows alone are trained, over the usual one."""
 
+FLUX_ROWS = (
+    "request_kind.weight", "head.linear.weight", "head.linear.bias",
+    "request_band.weight", "request_band.bias",
+)  # fmt: skip
+"""Weights that requests of bandfluxes alone read; of the first three only the bandflux's row."""
+
 WITHOUT_HEADS = re.compile(r"^(?!head|redshift_head)")
 PATCH = re.compile(r"^(patch|dense)\b")
 
 
 def tuned_weights(
-    network: SEDModel, rows: OwnRows, new: Sequence[str], more: bool, heads: bool = False
+    network: SEDModel, rows: OwnRows, new: Sequence[str], heads: bool = False
 ) -> set[str]:
     """Names of the weights that are trained.
 
     All but the heads, which a few rows turn into combs (measured, see the page), and but the
     patch where the rows have none of its bands. Where only new kinds are learned, their own rows
-    alone: nothing else changes then.
+    alone, and without labels what bandfluxes alone are asked with: the posteriors of all (other)
+    labels stay as they are then. Trained on hidden bands, the trunk loses redshifts (measured).
     """
-    if new and not more:
+    if not rows.labelled:
+        return set(FLUX_ROWS)
+    if set(rows.labelled) == set(new):
         return set(KIND_ROWS)
     patch = bool((rows.layout.patch >= 0).any())
     names = {n for n, _ in network.named_parameters() if heads or WITHOUT_HEADS.match(n)}
@@ -124,18 +134,22 @@ class Tuner:
         self.rows, self.settings, self.folder, self.identity = rows, settings, folder, identity
         self.held_out, self.baseline, self.replay = held_out, baseline, replay
         self.labels = held_out.labels
-        self.known = len(vocabulary) - len(new)
         self.network = copy.deepcopy(network).train()
-        more = len(self.labels) > len(new) or not self.labels
-        chosen = tuned_weights(network, rows, new, more, settings.heads)
+        chosen = tuned_weights(network, rows, new, settings.heads)
         self.rate = settings.learning_rate
         if chosen == set(KIND_ROWS):
             self.replay, self.rate = None, NEW_ROWS_RATE * self.rate
+        self.others_stay = chosen in (set(KIND_ROWS), set(FLUX_ROWS))
+        kinds = torch.arange(len(vocabulary))
+        learns = kinds >= len(vocabulary) - len(new)
+        if not self.labels:
+            learns = kinds == vocabulary.index(BANDFLUX)
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(name in chosen)
-            if name in KIND_ROWS and name in chosen and new and not settings.heads:
+            alone = self.others_stay or (new and not settings.heads)
+            if name in KIND_ROWS and name in chosen and alone:
                 # The rows of known kinds stay: their posteriors are not to be learned anew.
-                parameter.register_hook(self._new_rows_alone)
+                parameter.register_hook(lambda gradient: _of_rows(gradient, learns))
         self.tuned = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         self.questioner = rows.questioner(vocabulary)
         self.soft = torch.from_numpy(soft).float()
@@ -150,11 +164,6 @@ class Tuner:
             "identity": identity, "optimiser": "adamw", "seconds": 0.0, "best": 0.0,
             "best_step": 0, "history": [],
         }  # fmt: skip
-
-    def _new_rows_alone(self, gradient: Tensor) -> Tensor:
-        kept = gradient.clone()
-        kept[: self.known] = 0.0
-        return kept
 
     # Questions and loss
 
@@ -304,3 +313,8 @@ class Tuner:
     def forget(self) -> None:
         """Remove the checkpoint."""
         (self.folder / STATE).unlink(missing_ok=True)
+
+
+def _of_rows(gradient: Tensor, learns: Tensor) -> Tensor:
+    """The gradient of some kinds' rows (K, ...), 0 in the others."""
+    return torch.where(learns.view(-1, *[1] * (gradient.ndim - 1)), gradient, 0.0)
