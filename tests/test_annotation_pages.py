@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from astropy.table import QTable, vstack
 import jpassed
 from jpassed.annotation.streaming import SHOWN, PageAnnotator, few_messages
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
+from jpassed.posteriors import Recalibration
+from jpassed.weights import load_model
 
 RNG = np.random.default_rng(3)
 N = 12
@@ -95,6 +98,14 @@ def test_what_decides_on_the_result(tmp_path):
     assert PageAnnotator(outputs=["z"], survey=path, device="auto").task == one
     path.write_text("bands: {x: {}}")
     assert PageAnnotator(outputs=["z"], survey=path).task != one
+
+
+def test_a_calibration_in_place_decides_on_the_result():
+    model = load_model("default")
+    maps = {"z": Recalibration((-1.0, 1.0), (-0.5, 0.5)).to_dict()}
+    other = replace(model, card={**model.card, "recalibration": maps})
+    assert other.digest == model.digest
+    assert PageAnnotator(model=other).task["model"] != PageAnnotator(model=model).task["model"]
 
 
 def said_of(caplog, name="jpassed.annotation.task"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -74,7 +76,10 @@ class PageAnnotator:
         """What decides on the result, in plain values."""
         own = {key: _plain(value) for key, value in self._options.items() if key != "device"}
         model = f"{self._loaded.name} {self._loaded.version} {self._loaded.digest}"
-        return {**own, "model": model, "jpassed": jpassed.__version__}
+        # The digest is that of the weights; a calibration in place changes the card alone.
+        maps = json.dumps(self._loaded.card.get("recalibration"), sort_keys=True)
+        calibrated = hashlib.sha256(maps.encode()).hexdigest()[:16]
+        return {**own, "model": f"{model} {calibrated}", "jpassed": jpassed.__version__}
 
     def __call__(self, page: QTable, before: int) -> QTable:
         """Annotate a page that has so many rows before it.
