@@ -80,3 +80,25 @@ def test_sources_without_posteriors_are_refused(monkeypatch, table):
     table.remove_column("jp_z_pdf")
     with pytest.raises(InputError, match="pdf=True"):
         qp_ensemble(table)
+
+
+def test_posteriors_of_other_quantities_alone_write_no_redshifts(table, tmp_path):
+    mass = QTable(posterior_columns(Posterior({"logmstar": Gaussian(10 + MEAN, SIGMA)}), pdf=True))
+    mass["known"] = 10 + MEAN
+    found = evaluate(mass, {"logmstar": "known"}, densities=True, n_bootstrap=0)
+    assert found.compared["logmstar"].densities is not None
+    folder = found.write(tmp_path / "report")
+    assert (folder / "report.html").is_file() and not (folder / "pz.hdf5").exists()
+
+
+def test_the_command_says_where_there_is_no_density_to_write(monkeypatch, table, tmp_path):
+    monkeypatch.setitem(sys.modules, "qp", SimpleNamespace(Ensemble=None, hist=None))
+    plain = table[np.tile(np.arange(4), 5)]
+    plain.remove_column("jp_z_pdf")
+    write_catalog(plain, tmp_path / "cat.fits")
+    words = ["evaluate", str(tmp_path / "cat.fits"), "--qp", "--bootstrap", "0"]
+    refused = CliRunner().invoke(main, [*words, "--truth", "logmstar=z_spec"])
+    assert refused.exit_code == 2 and "--truth z=COLUMN" in refused.output
+    done = CliRunner().invoke(main, [*words, "--truth", "z=z_spec"])
+    assert done.exit_code == 0 and "no p(z)" in done.output
+    assert (tmp_path / "cat_evaluation" / "report.html").is_file()

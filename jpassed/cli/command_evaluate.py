@@ -99,6 +99,10 @@ def command(
     target = output if output is not None else _beside(default_output(source, "_evaluation"))
     check_folder(target, overwrite, marks=MARKS)
     if qp:
+        if "z" not in known:
+            raise click.UsageError(
+                "--qp writes p(z): the known redshift is needed, --truth z=COLUMN."
+            )
         from jpassed.validation.ensembles import require_qp
 
         require_qp()
@@ -118,6 +122,11 @@ def command(
             **keywords,
         )
     found.write(target, overwrite=overwrite)
+    if qp and found.compared["z"].densities is None:
+        click.echo(
+            "No pz.hdf5: these columns hold no p(z). Annotate with --pdf, or name the --model.",
+            err=True,
+        )
     for line in found.summary():
         click.echo(line)
     click.echo(f"{target / 'report.html'}: {len(found.figures)} figures")

@@ -39,7 +39,8 @@ def write_evaluation(
         write_catalog(evaluation.figures, temporary / "figures.ecsv")
         write_catalog(objects_table(evaluation), temporary / "objects.ecsv")
         (temporary / "report.html").write_text(report_page(evaluation, plots), "utf-8")
-        if any(one.densities is not None for one in evaluation.compared.values()):
+        redshift = evaluation.compared.get("z")
+        if redshift is not None and redshift.densities is not None:
             from jpassed.validation.ensembles import qp_ensemble
 
             qp_ensemble(evaluation).write_to(str(temporary / "pz.hdf5"))
