@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import MaskedColumn, QTable, Table
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -16,6 +18,8 @@ from hypothesis.extra import numpy as hnp
 import jpassed
 from jpassed.annotation import infer
 from jpassed.annotation.streaming import PageAnnotator
+from jpassed.cli import main
+from jpassed.cli.command_zeropoints import _summary
 from jpassed.exceptions import FileError, InputError
 from jpassed.io.zeropoint_file import read_zeropoints, write_zeropoints
 from jpassed.surveys import read_photometry
@@ -241,3 +245,19 @@ def test_pages_are_corrected_alike(bright, tmp_path):
         np.concatenate([page["jp_z"] for page in pages]), whole["jp_z"], rtol=1e-5
     )
     assert annotator.task["zeropoints"] == read_zeropoints(path).label
+
+
+def test_summary_tells_the_measured_bands_alone():
+    meta = {"jp_zp_slope": 0.0, "jp_zp_slope_err": 0.01, "jp_zp_galaxies": 321}
+    found = zero_points(offset=((0.1, np.nan, -0.2),), meta=meta)
+    said = "\n".join(_summary(found, Path("zp.ecsv")))
+    assert "zero points of 2 bands" in said
+    assert "rSDSS -0.2000" in said and "J0540" not in said and "nan" not in said
+
+
+def test_csv_is_refused_before_any_work(tmp_path):
+    (tmp_path / "in.fits").touch()  # no table: it is not read
+    words = ["zeropoints", str(tmp_path / "in.fits"), "-o", str(tmp_path / "zp.csv")]
+    shown = CliRunner().invoke(main, words)
+    assert shown.exit_code == 1
+    assert "name it .ecsv" in shown.output

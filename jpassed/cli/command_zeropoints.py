@@ -78,8 +78,9 @@ def command(
     from jpassed.adaptation import fit_zeropoints
     from jpassed.annotation.streaming import few_messages
     from jpassed.io.catalogs import read_catalog
-    from jpassed.io.zeropoint_file import write_zeropoints
+    from jpassed.io.zeropoint_file import check_zeropoint_file, write_zeropoints
 
+    check_zeropoint_file(output)
     table = read_catalog(source)
     where: Any = column_map if column_map is not None else survey or "auto"
     with few_messages(), progress_bar("steps") as progress:
@@ -97,12 +98,13 @@ def _summary(found: Any, output: Path) -> list[str]:
 
     meta = found.meta
     offset, error = found.offset[found.tiles.index("")], found.error[found.tiles.index("")]
-    order = np.argsort(-np.abs(np.nan_to_num(offset)))[:SHOWN]
+    known = np.flatnonzero(np.isfinite(offset))
+    order = known[np.argsort(-np.abs(offset[known]))][:SHOWN]
     more = f", and of {len(found.tiles) - 1} tiles" if len(found.tiles) > 1 else ""
-    largest = "largest: " if len(offset) > SHOWN else ""
+    largest = "largest: " if len(known) > SHOWN else ""
     slope, slope_error = meta["jp_zp_slope"], meta["jp_zp_slope_err"]
     return [
-        f"{output}: zero points of {len(offset)} bands{more}, from {meta['jp_zp_galaxies']} "
+        f"{output}: zero points of {len(known)} bands{more}, from {meta['jp_zp_galaxies']} "
         f"galaxies; rms {np.sqrt(np.nanmean(offset**2)):.4f} mag, "
         f"median error {np.nanmedian(error):.4f}",
         "to add to the magnitudes, "

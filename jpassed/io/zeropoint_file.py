@@ -11,7 +11,7 @@ from jpassed.io.catalogs import read_catalog, write_catalog
 from jpassed.io.formats import read_bytes, table_file
 from jpassed.surveys.zeropoints import ZeroPoints
 
-__all__ = ["read_zeropoints", "write_zeropoints"]
+__all__ = ["check_zeropoint_file", "read_zeropoints", "write_zeropoints"]
 
 
 def read_zeropoints(path: str | os.PathLike[str] | ZeroPoints) -> ZeroPoints:
@@ -38,6 +38,18 @@ def read_zeropoints(path: str | os.PathLike[str] | ZeroPoints) -> ZeroPoints:
     return ZeroPoints.from_table(read_catalog(where), where=where, checksum=checksum)
 
 
+def check_zeropoint_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a name whose format cannot hold zero points, before any work is done for it.
+
+    Raises
+    ------
+    InputError
+        For CSV.
+    """
+    if table_file(os.fspath(path)).format == "csv":
+        raise InputError(f"{path}: CSV keeps neither units nor provenance; name it .ecsv")
+
+
 def write_zeropoints(
     zeropoints: ZeroPoints, path: str | os.PathLike[str], overwrite: bool = False
 ) -> None:
@@ -47,7 +59,8 @@ def write_zeropoints(
     ------
     FileError
         If the file exists and `overwrite` is false, or cannot be written.
+    InputError
+        See `check_zeropoint_file`.
     """
-    if table_file(os.fspath(path)).format == "csv":
-        raise InputError(f"{path}: CSV keeps neither units nor provenance; name it .ecsv")
+    check_zeropoint_file(path)
     write_catalog(zeropoints.to_table(), Path(path), overwrite)
