@@ -67,8 +67,8 @@ def test_numbers_in_the_meanings_are_the_limits():
     assert f"fewer than {limits.few_bands} bands" in FLAGS[Flag.FEW_BANDS]
     assert f"below {limits.detected:g} times" in FLAGS[Flag.NOT_DETECTED]
     assert f"below {100 * limits.efficiency:g} %" in FLAGS[Flag.LOW_EFFICIENCY]
-    assert limits.prior_ratio == 0.2
-    assert "a fifth as wide" in FLAGS[Flag.PRIOR_DOMINATED]
+    assert limits.prior_ratio == 0.5
+    assert "more than half as wide" in FLAGS[Flag.PRIOR_DOMINATED]
     assert f"{100 * limits.measured['false_alarms']:g} %" in FLAGS[Flag.POOR_RECONSTRUCTION]
 
 

@@ -78,7 +78,7 @@ FLAGS: dict[Flag, str] = {
     Flag.NOT_A_GALAXY: "the bands look like those of a star or QSO, which no galaxy model can fit",
     Flag.POOR_RECONSTRUCTION: "jp_chi2 above what 1 % of simulated galaxies reach: the bands do "
     "not fit each other as a galaxy's, or their errors are too small",
-    Flag.PRIOR_DOMINATED: "the redshift's posterior is more than a fifth as wide as the prior of "
+    Flag.PRIOR_DOMINATED: "the redshift's posterior is more than half as wide as the prior of "
     "simulated galaxies at the magnitude: the bands say little of it",
     Flag.NEGATIVE_FLUX: "weighted mean flux below zero",
     Flag.LOW_EFFICIENCY: "refinement rests on few draws, with an effective share below 1 %",
