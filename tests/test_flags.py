@@ -110,7 +110,7 @@ def test_damaged_limits(tmp_path):
 
 def test_prior_dominated():
     width = load_flag_limits().prior_width([20.0])[0]
-    widths = width * np.array([0.05, 0.19, 0.21, 2.0, 2.0])
+    widths = width * np.array([0.05, 0.49, 0.51, 2.0, 2.0])
     known = np.array([False, False, False, False, True])
     found = prior_dominated(widths, np.full(5, AB_20), known)
     assert list(found) == [0, 0, 256, 256, 0]
