@@ -186,6 +186,8 @@ def test_resume_wants_the_same_table(start, tmp_path):
         finetune(galaxies(61), folder, LABELS, model=start, settings=SMALL, resume=True)
     with pytest.raises(InputError, match="other rows, labels"):
         finetune(galaxies(60), folder, {"av": "z_spec"}, model=start, settings=SMALL, resume=True)
+    finetune(galaxies(61), folder, LABELS, model=start, settings=SMALL, overwrite=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["model.json", "model.safetensors"]
 
 
 def test_folders_are_not_overwritten(tuned, start, tmp_path):

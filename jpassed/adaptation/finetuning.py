@@ -101,7 +101,7 @@ def finetune(
     resume : bool
         Go on from the checkpoint in `output`, with the same table and settings.
     overwrite : bool
-        Replace a model in `output`.
+        Replace a model in `output`, or start anew where a fine-tuning was interrupted.
     progress : callable, optional
         Called with (steps done, largest number of steps).
     stop_after : int, optional
@@ -197,10 +197,10 @@ def _folder(output: str | os.PathLike[str], resume: bool, overwrite: bool) -> Pa
     if folder.exists() and not folder.is_dir():
         raise FileError(f"{folder} is not a folder: name a folder for the model")
     unfinished, finished = (folder / STATE).exists(), (folder / CARD).exists()
-    if unfinished and not resume:
+    if unfinished and not (resume or overwrite):
         raise FileError(
-            f"{folder} holds a fine-tuning that was interrupted: resume it (--resume), or name "
-            "another folder"
+            f"{folder} holds a fine-tuning that was interrupted: resume it (--resume), start anew "
+            "(--overwrite), or name another folder"
         )
     if finished and not unfinished:
         if resume:
