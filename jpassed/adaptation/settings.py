@@ -34,6 +34,11 @@ class FinetuneSettings:
     softening : float
         Labels are blurred by so much of the start's own posterior width: a few objects must not
         turn a posterior into a comb. It widens the posterior by sqrt(1 + softening^2).
+    blend : float
+        What is judged and kept lies n / (n + blend) of the way from the start's weights to the
+        trained ones, for n labelled rows that are learned from: fewer rows narrow posteriors
+        more than they know (Wortsman et al. 2022, arXiv:2109.01903). Bandfluxes alone, and new
+        kinds alone, are not blended.
     replay_weight : float
         Of the loss of replayed galaxies.
     ema : float
@@ -57,6 +62,7 @@ class FinetuneSettings:
     learning_rate: float = 5e-4
     warmup: int = 10
     softening: float = 0.3
+    blend: float = 50.0
     replay_weight: float = 0.5
     ema: float = 0.95
     heads: bool = False

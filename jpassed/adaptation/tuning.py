@@ -158,6 +158,8 @@ class Tuner:
             own = {n: p.detach().clone() for n, p in self.tuned.items()}
             self.average = {f"ema/{n}": v for n, v in own.items()}
             self.best = {f"best/{n}": v.clone() for n, v in own.items()}
+        labelled = int(rows.seen.label_known.any(1).sum())
+        self.share = 1.0 if self.others_stay else labelled / (labelled + settings.blend)
         self.judged = copy.deepcopy(network).eval()
         self.start = {k: v.clone() for k, v in network.state_dict().items()}
         self.record: dict[str, Any] = {
@@ -287,9 +289,11 @@ class Tuner:
             torch._foreach_lerp_(own, [p.detach() for p in self.tuned.values()], 1.0 - keep)
 
     def _judge(self, step: int) -> None:
-        """Score the averaged weights on the held-out rows, and keep them if they are the best."""
-        averaged = {n: self.average[f"ema/{n}"] for n in self.tuned}
-        self.judged.load_state_dict({**self.start, **averaged})
+        """Score the blended weights on the held-out rows, and keep them if they are the best."""
+        blended = {
+            n: torch.lerp(self.start[n], self.average[f"ema/{n}"], self.share) for n in self.tuned
+        }
+        self.judged.load_state_dict({**self.start, **blended})
         gains = self.baseline.gains(self.held_out.scores(self.judged), self.settings.sigmas)
         asked = self.labels or (BANDS,)
         gain = float(np.mean([gains[name].gain for name in asked]))
@@ -299,7 +303,7 @@ class Tuner:
         logger.info("step %d: held-out gain %.3f nat", step, gain)
         if gain > self.record["best"]:
             self.record["best"], self.record["best_step"] = gain, step
-            for name, value in averaged.items():
+            for name, value in blended.items():
                 self.best[f"best/{name}"].copy_(value)
 
     def _save(self, step: int) -> None:
