@@ -13,7 +13,7 @@ from finetune_tables import QUICK, SMALL, galaxies, write_start
 from small_model import VOCABULARY
 
 import jpassed
-from jpassed.adaptation import FinetuneSettings, finetune
+from jpassed.adaptation import FinetuneSettings, finetune, finetuning
 from jpassed.adaptation.finetune_card import _gain_as_annotated
 from jpassed.adaptation.finetune_figures import posteriors
 from jpassed.adaptation.heldout import HeldOut, compare, uninformed
@@ -144,9 +144,7 @@ def test_bandfluxes_alone_leave_every_label_as_it_is(tmp_path):
         )
         for name in asked:
             np.testing.assert_array_equal(other.quantile(name, levels), one.quantile(name, levels))
-        assert not np.allclose(
-            other.median("flux:sdss_u"), one.median("flux:sdss_u"), rtol=1e-3
-        )
+        assert not np.allclose(other.median("flux:sdss_u"), one.median("flux:sdss_u"), rtol=1e-3)
 
 
 def test_rows_without_a_label_teach_too(start, tmp_path):
@@ -155,6 +153,24 @@ def test_rows_without_a_label_teach_too(start, tmp_path):
     found = finetune(table, tmp_path / "m", LABELS, model=start, settings=SMALL)
     assert found.record["rows"]["learned_from"] == 105
     assert found.record["rows"]["with_z"] == 49
+
+
+def test_few_rows_go_part_of_the_way(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(finetuning, "write_result", lambda *given: given[3])
+    once = replace(SMALL, steps=3, every=3)
+    before = load_model(start).network.state_dict()
+    moved = []
+    for blend in (0.0, 63.0):
+        tuner = finetune(
+            galaxies(60), tmp_path / f"m{blend}", LABELS, model=start,
+            settings=replace(once, blend=blend),
+        )  # fmt: skip
+        assert tuner.record["best_step"] == 3
+        after = tuner.best_state()
+        moved.append(torch.cat([(after[name] - before[name]).flatten() for name in tuner.tuned]))
+    # 42 rows are learned from: 42 / (42 + 63) of the way.
+    assert float(moved[0].abs().max()) > 1e-3
+    torch.testing.assert_close(moved[1], 0.4 * moved[0], rtol=0, atol=1e-6)
 
 
 def test_nothing_changes_where_nothing_is_gained(start, tmp_path):
@@ -241,7 +257,7 @@ def test_unknown_quantity_and_column(start, tmp_path):
     "wrong",
     [
         {"steps": 0}, {"minutes": -1.0}, {"learning_rate": 0.0}, {"precision": "half"},
-        {"seed": -1}, {"warmup": 0}, {"ema": 1.0}, {"sigmas": -1.0},
+        {"seed": -1}, {"blend": -1.0}, {"warmup": 0}, {"ema": 1.0}, {"sigmas": -1.0},
     ],
 )  # fmt: skip
 def test_bad_settings(wrong):

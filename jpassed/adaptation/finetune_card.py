@@ -273,6 +273,8 @@ def _decision(
     if not labels:
         verdict = gains[BANDS]
         told = f"hidden bandfluxes of held-out rows: {verdict.gain:+.3f} +- {verdict.error:.3f} nat"
+        if verdict.better:
+            told = f"{told}; posteriors of labels stay as they are"
         return verdict.better, told if verdict.better else f"{told}, not significant: {start}"
     informed = {
         name: compare(scores[name], tuner.baseline.uninformed[name], sigmas=sigmas)

@@ -84,8 +84,8 @@ class FinetuneSettings:
                 "expected warmup from 1 on, ema from 0 to below 1, and sigmas from 0 on, got "
                 f"{self.warmup!r}, {self.ema!r} and {self.sigmas!r}"
             )
-        if self.replay < 0 or self.replay_weight < 0 or self.softening < 0:
-            raise InputError("replay, replay_weight and softening must not be negative")
+        if min(self.replay, self.replay_weight, self.softening, self.blend) < 0:
+            raise InputError("replay, replay_weight, softening and blend must not be negative")
         if not self.learning_rate > 0:
             raise InputError(f"learning_rate: expected more than 0, got {self.learning_rate!r}")
         if self.precision not in ("bfloat16", "float32"):
