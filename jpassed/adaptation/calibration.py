@@ -22,10 +22,12 @@ from jpassed.adaptation.calibration_files import (
     write_beside,
 )
 from jpassed.adaptation.calibration_fit import CrossValidation, choose_recalibration
+from jpassed.adaptation.calibration_informed import over_distribution
 from jpassed.annotation.targets import line_out_of_range, redshifts
 from jpassed.annotation.task import check_table, prepare
 from jpassed.evaluation import Truth, coverage, pit_distance, read_truth, score_objects
 from jpassed.evaluation.groups import object_of_rows
+from jpassed.evaluation.row_sketch import row_sketch
 from jpassed.exceptions import InputError
 from jpassed.posteriors import Recalibration
 from jpassed.weights import model_vocabulary
@@ -33,6 +35,7 @@ from jpassed.weights import model_vocabulary
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from jpassed.adaptation.heldout import Verdict
     from jpassed.annotation.task import Task
     from jpassed.nn.checkpoint import LoadedModel
     from jpassed.surveys import Survey
@@ -43,6 +46,12 @@ __all__ = ["Calibration", "calibrate", "uncalibrate"]
 logger = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float64]
+
+SCOPE = (
+    "coverage holds on average over this sample, not in each bin of magnitude or redshift: see "
+    "jpassed evaluate --by"
+)
+"""What the figures of a calibration do not say; in its record."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,12 @@ def calibrate(
     The probability integral transforms of the objects say how often the posteriors promise too
     much or too little. A monotone map of the cumulative probability, the same for all objects,
     puts that right (see `jpassed.posteriors.Recalibration`): intervals then hold as often as they
-    say, for objects like these. Point estimates move with them where posteriors are biased.
+    say, on average over objects like these. Point estimates move with them where posteriors are
+    biased.
+
+    A quantity stays as it was if held-out objects gain nothing, and if the posteriors, before and
+    after, predict the truth no better than the distribution of the true values does: they may be
+    in the wrong rows or units.
 
     Parameters
     ----------
@@ -118,7 +132,8 @@ def calibrate(
     seed : int
         Of the partition.
     force : bool
-        Take recalibrations that do not improve the log score of held-out objects.
+        Take recalibrations all the same that do not improve the log score of held-out objects,
+        or whose posteriors tell no more than the distribution of the true values.
     overwrite : bool
         Whether `output` may be replaced.
     in_place : bool
@@ -153,7 +168,7 @@ def calibrate(
         zeropoints=zeropoints,
     )
     label = None if groups is None else object_of_rows(table, groups)
-    pits = _pit_values(task, truths, progress)
+    pits, scores = _scores(task, truths, progress)
     card = dict(task.model.card)
     maps = dict(card.get(RECALIBRATION) or {})
     quantities: dict[str, Any] = {}
@@ -170,10 +185,19 @@ def calibrate(
         )
         held_out[name] = check.pit
         before = maps.get(name)
-        kept = check.helps or force
-        quantities[name] = {**_figures(true, good, used[name], check), "taken": kept,
-                            "before": before}  # fmt: skip
-        _warn(name, check, force)
+        kind = task.model.vocabulary[name]
+        told = over_distribution(scores[name][good], true.value[good], check, kind, seed)
+        kept = (check.helps and told.better) or force
+        seen = task.photometry
+        quantities[name] = {
+            **_figures(true, good, used[name], check),
+            "over_its_distribution": round(told.gain, 5),
+            "over_its_distribution_error": round(told.error, 5),
+            "taken": kept,
+            "before": before,
+            "row_sketch": row_sketch(true.value[good], seen.flux[good], seen.observed[good]),
+        }
+        _warn(true, check, told, force)
         if kept:
             first = None if before is None else Recalibration.from_dict(before)
             maps[name] = (fitted if first is None else fitted.after(first)).to_dict()
@@ -191,6 +215,7 @@ def calibrate(
         "folds": folds,
         "seed": seed,
         "forced": force,
+        "scope": SCOPE,
         "quantities": quantities,
     }  # fmt: skip
     card[RECORDS] = [*(card.get(RECORDS) or []), record]
@@ -238,21 +263,22 @@ def _target(model: Any, output: Any, in_place: bool, overwrite: bool) -> Path | 
     return check_new(model, output, overwrite)
 
 
-def _pit_values(
+def _scores(
     task: Task, truths: Mapping[str, Truth], progress: Callable[[int, int], None] | None
-) -> dict[str, FloatArray]:
-    """PIT values of every row, NaN where there is no truth or `annotate` gives no value."""
-    found = {name: np.full(len(task), np.nan) for name in truths}
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """PIT values and log scores of every row, NaN without truth or where nothing is annotated."""
+    pits, logs = ({name: np.full(len(task), np.nan) for name in truths} for _ in range(2))
     for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
         z = redshifts(batch.posterior, task.labels, rows)
         for name, true in truths.items():
             scores = score_objects(batch.posterior[name], true.value[rows], true.error[rows])
             masked = task.nothing_known(rows, name) | line_out_of_range(name, z)
-            found[name][rows] = np.where(masked, np.nan, scores.pit)
+            pits[name][rows] = np.where(masked, np.nan, scores.pit)
+            logs[name][rows] = np.where(masked, np.nan, scores.log_score)
         if progress is not None:
             progress(rows.stop, len(task))
-    return found
+    return pits, logs
 
 
 def _figures(
@@ -275,22 +301,27 @@ def _figures(
     }
 
 
-def _warn(name: str, check: CrossValidation, force: bool) -> None:
+def _warn(true: Truth, check: CrossValidation, told: Verdict, force: bool) -> None:
+    outcome = "taken all the same, as asked" if force else "the model stays as it was there"
+    if not told.better:
+        logger.warning(
+            "%s: the posteriors tell no more (or not significantly more) of held-out true values "
+            "than the distribution of column %r does (%+.3f +- %.3f nats an object, before or "
+            "after recalibration); is it in the right rows and units? %s",
+            true.quantity, true.column, told.gain, told.error, outcome,
+        )  # fmt: skip
     if not check.helps:
         logger.warning(
             "%s: recalibration gains %.3f +- %.3f nats an object on held-out rows, which is "
             "nothing: %s",
-            name,
-            check.gain,
-            check.gain_error,
-            "taken all the same, as asked" if force else "the model stays as it was there",
-        )
+            true.quantity, check.gain, check.gain_error, outcome,
+        )  # fmt: skip
 
 
 def _table(quantities: Mapping[str, Mapping[str, Any]]) -> Table:
     from astropy.table import Table
 
-    hidden = ("before", "column", "error_column")
+    hidden = ("before", "column", "error_column", "row_sketch")
     rows = [
         {"quantity": name, **{k: v for k, v in entry.items() if k not in hidden}}
         for name, entry in quantities.items()

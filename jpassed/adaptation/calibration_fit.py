@@ -45,12 +45,19 @@ class CrossValidation:
         Recalibrated PIT values, each by the map of the other folds.
     gain, gain_error : float
         Mean gain of the log score in nats an object, and its standard error.
+    each : ndarray (N,)
+        What a row gains, by the map of the other folds.
+    fold, label : ndarray (N,) of int
+        The fold and the object of a row.
     """
 
     form: str
     pit: FloatArray
     gain: float
     gain_error: float
+    each: FloatArray
+    fold: NDArray[np.intp]
+    label: NDArray[np.intp]
 
     @property
     def helps(self) -> bool:
@@ -130,6 +137,5 @@ def _held_out(
     # Rows of one object are one witness.
     count = np.bincount(label)
     each = np.bincount(label, weights=gain) / count
-    return CrossValidation(
-        name, after, float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
-    )
+    error = float(each.std(ddof=1) / np.sqrt(len(each)))
+    return CrossValidation(name, after, float(each.mean()), error, gain, fold, label)

@@ -184,13 +184,17 @@ def compare(new: NDArray[np.float64], old: NDArray[np.float64], *, sigmas: float
     return Verdict(float(gain.mean()), error, better)
 
 
-def uninformed(train: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+def uninformed(
+    train: NDArray[np.float64], target: NDArray[np.float64], *, width_factor: float = 1.0
+) -> NDArray[np.float64]:
     """Log score of the distribution of the labels themselves, which knows nothing of an object.
 
     Parameters
     ----------
     train, target : ndarray (M,), (N,)
         Scaled labels to learn from and to judge, NaN where there is none.
+    width_factor : float
+        Of Silverman's width, which is too wide where labels pile up.
 
     Returns
     -------
@@ -199,7 +203,7 @@ def uninformed(train: NDArray[np.float64], target: NDArray[np.float64]) -> NDArr
     """
     x = train[np.isfinite(train)]
     spread = min(x.std(ddof=1), (np.percentile(x, 75) - np.percentile(x, 25)) / 1.349) or 1e-6
-    width = max(0.9 * spread * len(x) ** -0.2, 1e-6)
+    width = max(width_factor * 0.9 * spread * len(x) ** -0.2, 1e-6)
     found = np.full(len(target), np.nan)
     known = np.isfinite(target)
     y = target[known]

@@ -44,7 +44,9 @@ from jpassed.cli.reporting import progress_bar, reporting_options
     help="Parts of the sample that are held out in turn to judge the result.",
 )
 @click.option(
-    "--force", is_flag=True, help="Take recalibrations that do not help on held-out rows."
+    "--force",
+    is_flag=True,
+    help="Take recalibrations that do not help on held-out rows, or of truths that look wrong.",
 )
 @click.option(
     "--remove",
@@ -89,6 +91,7 @@ def command(
     del keywords["outputs"]
 
     from jpassed.adaptation import calibrate
+    from jpassed.adaptation.calibration import SCOPE
     from jpassed.annotation.streaming import few_messages
     from jpassed.io.catalogs import read_catalog
 
@@ -109,6 +112,7 @@ def command(
         )
     for row in found.table:
         click.echo(_line(row))
+    click.echo(SCOPE)
     click.echo(f"{found.folder}: a model for jpassed annotate --model {found.folder}")
 
 

@@ -77,7 +77,7 @@ def read_truth(
         raise InputError(f"truth: expected {{'z': 'z_spec'}} or the like, got {truth!r}")
     words = load_vocabulary() if vocabulary is None else vocabulary
     found = {}
-    for name, label in read_labels(table, truth, words).items():
+    for name, label in read_labels(table, truth, words, what="truth").items():
         kind = words[name]
         outside = label.observed & ((label.value < kind.lower) | (label.value > kind.upper))
         use = label.observed & ~outside

@@ -64,9 +64,13 @@ class LabelColumn:
 
 
 def read_labels(
-    table: Any, mapping: Mapping[str, str], vocabulary: Vocabulary | None = None
+    table: Any,
+    mapping: Mapping[str, str],
+    vocabulary: Vocabulary | None = None,
+    *,
+    what: str = "context",
 ) -> dict[str, LabelColumn]:
-    """Read labels that the user names as context.
+    """Read labels that the user names, as context by default.
 
     Parameters
     ----------
@@ -78,6 +82,8 @@ def read_labels(
         ``z_specerr``, ``z_spec_error`` and their like are looked for, in any case.
     vocabulary : Vocabulary, optional
         Kinds that there are; the common ones by default.
+    what : str
+        What the labels are to the user, for messages: context, truth, label.
 
     Returns
     -------
@@ -110,11 +116,11 @@ def read_labels(
     for quantity, text in mapping.items():
         if quantity.startswith("flux:") or quantity == "flux":
             raise InputError(
-                f"context {quantity!r}: bandfluxes are recognised by their columns or named in a "
+                f"{what} {quantity!r}: bandfluxes are recognised by their columns or named in a "
                 "map (--map FILE), not as labels"
             )
         if quantity not in vocabulary.scalars:
-            raise UnknownNameError("context quantity", quantity, vocabulary.scalars)
+            raise UnknownNameError(f"{what} quantity", quantity, vocabulary.scalars)
         labels[quantity] = _read(table, vocabulary[quantity], str(text))
     return labels
 
