@@ -12,6 +12,7 @@ import argparse
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from scipy.special import ndtri
 from simulated_sample import simulated
 
 from jpassed.adaptation import calibrate
+from jpassed.evaluation import bias, coverage, pit_distance
 from jpassed.io.catalogs import read_catalog
 from jpassed.plotting import plot_pit
 from jpassed.surveys import Survey, load_survey, read_photometry
@@ -38,6 +40,10 @@ USED = (50, 100, 300, 1000)
 
 WRONG = 1.5
 """Factor by which the errors of one simulated sample are understated."""
+
+MAGNITUDES, REDSHIFTS = (14, 15, 16, 17, 18, 19, 20), (0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+FEWEST = 50
+"""Bins of the table that shows what one map for all objects does."""
 
 STATISTICS = {
     "pit_distance": "PIT distance", "coverage_68": "68 % hold", "coverage_95": "95 % hold",
@@ -184,6 +190,43 @@ def by_magnitude(sample: Sample, band: str, model: Any) -> list[list[str]]:
     return rows
 
 
+def in_bins(sample: Sample, band: str, model: Any) -> str:
+    """What one map does to objects of some magnitude and redshift: others than it is fitted to."""
+    order = np.random.default_rng(SEED).permutation(len(sample.table))
+    used, test = order[: max(USED)], sample.table[order[max(USED) :]]
+    fitted = calibrate(
+        sample.table[used], {"z": sample.truth}, model=model, survey=sample.survey, force=True
+    )
+    before, after = (
+        evaluate(test, {"z": sample.truth}, model=one, survey=sample.survey, n_bootstrap=0,
+                 by={band: MAGNITUDES}).compared["z"]
+        for one in (model, fitted.model)
+    )  # fmt: skip
+    photometry = read_photometry(test, sample.survey)
+    flux = photometry.flux[:, photometry.bands.index(band)]
+    magnitude = np.where(flux > 0, ab_magnitude(np.where(flux > 0, flux, 1.0)), np.nan)
+    body = []
+    for what, values, edges in (
+        ("r", magnitude, MAGNITUDES), ("true z", before.truth.value, REDSHIFTS)
+    ):  # fmt: skip
+        for low, high in pairwise(edges):
+            rows = before.use & (values >= low) & (values < high)
+            if rows.sum() < FEWEST:
+                continue
+            cells = []
+            for one in (before, after):
+                pit, z = one.scores.pit[rows], one.truth.value[rows]
+                cells += [
+                    _shown("coverage_68", coverage(pit, 0.68)),
+                    _shown("pit_distance", pit_distance(pit)),
+                    _shown("bias", bias(one.scores.median[rows], z)),
+                ]
+            body.append([f"{what} {low:g} to {high:g}", f"{rows.sum()}", *cells])
+    head = [f"{name}, {when}" for when in ("before", "after")
+            for name in ("68 % hold", "PIT distance", "bias")]  # fmt: skip
+    return markdown_table(["SDSS galaxies", "n", *head], body)
+
+
 def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """PIT histograms before and after."""
     from matplotlib.figure import Figure
@@ -219,6 +262,7 @@ def main() -> None:
         print(f"{name}: {time.perf_counter() - start:.0f} s")
     (sdss,) = (name for name in samples if name.startswith("SDSS"))
     slopes = by_magnitude(samples[sdss], "sdss_r", model)
+    bins = in_bins(samples[sdss], "sdss_r", model)
     arguments = ["calibrate.py"]
     said = (
         f"`PYTHONPATH=. python {shown_command(arguments)} --markdown docs/calibrate.md "
@@ -228,6 +272,7 @@ def main() -> None:
     for block, text in (
         ("calibrate", said + main_table(results)),
         ("calibrate by number", number_table(results)),
+        ("calibrate in bins", bins),
         (
             "calibrate by magnitude",
             markdown_table(

@@ -29,6 +29,14 @@ def test_redshifts_have_lines_of_outliers(ax):
     assert [t.get_text() for t in ax.get_legend().texts] == ["Δz = ±0.05(1+z)", "Δz = ±0.15(1+z)"]
 
 
+def test_the_legend_of_redshifts_hides_no_object(ax):
+    plot_redshifts(np.linspace(0, 1, 50), np.linspace(1, 0, 50), ax=ax)
+    ax.figure.canvas.draw()
+    legend, area = ax.get_legend().get_window_extent(), ax.get_window_extent()
+    assert legend.y0 >= area.y1
+    assert legend.width < area.width
+
+
 def test_many_objects_are_counts(ax):
     rng = np.random.default_rng(1)
     x = rng.normal(size=5000)

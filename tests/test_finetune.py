@@ -247,7 +247,7 @@ def test_labels_out_of_range_do_not_count(start, tmp_path):
 
 
 def test_unknown_quantity_and_column(start, tmp_path):
-    with pytest.raises(UnknownNameError, match="redshift"):
+    with pytest.raises(UnknownNameError, match="unknown label quantity .redshift."):
         finetune(galaxies(60), tmp_path / "m", {"redshift": "z_spec"}, model=start)
     with pytest.raises(UnknownNameError, match="zspec"):
         finetune(galaxies(60), tmp_path / "m", {"z": "zspec"}, model=start)

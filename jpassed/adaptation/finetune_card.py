@@ -24,6 +24,7 @@ from jpassed.adaptation.heldout import BANDS, Verdict, compare
 from jpassed.adaptation.new_rows import widen
 from jpassed.evaluation import log_score
 from jpassed.evaluation.objects import LEAST_LOG_DENSITY
+from jpassed.evaluation.row_sketch import row_sketch
 from jpassed.nn.checkpoint import LoadedModel, read_model, write_model
 from jpassed.nn.model import SEDModel
 from jpassed.posteriors import Recalibrated, Recalibration
@@ -100,6 +101,8 @@ class Finetuned:
         names = list(dict.fromkeys(key for row in rows for key in row))
         columns = {n: np.ma.masked_invalid([_number(row.get(n)) for row in rows])
                    for n in names if n not in ("quantity", "when")}  # fmt: skip
+        if "n" in columns:
+            columns["n"] = columns["n"].astype(int)
         told = {n: [row[n] for row in rows] for n in ("quantity", "when")} if rows else {}
         return Table({**told, **columns})
 
@@ -111,7 +114,14 @@ class Finetuned:
             f"{rows.get('learned_from', 0)} rows learned from, {rows.get('held_out', 0)} held out",
         ]
         if len(self.table):
+            lines.append("figures of the held-out rows:")
             lines += self.table.pformat(max_width=-1, show_unit=False)
+            shown = self.record["held_out"]
+            alone = [name for name, entry in shown.items() if "before" not in entry]
+            if alone:
+                lines.append(
+                    f"{', '.join(alone)}: new to the model, so there are no figures before"
+                )
         replayed = self.record.get("simulated", {})
         if "before" in replayed:
             lines.append(
@@ -208,6 +218,7 @@ def write_result(
             **{f"with_{n}": int(learned.seen.label_known[:, learned.names.index(n)].sum())
                for n in learned.labelled},
         },
+        "row_sketches": _sketches(learned, judged),
         "bands": list(learned.bands),
         "labels": list(learned.labelled),
         "new_kinds": dict(told),
@@ -292,7 +303,9 @@ def _decision(
         if name not in new and gains[name].gain < -sigmas * gains[name].error
     ]  # fmt: skip
     told = ", ".join(
-        f"{name} {gains[name].gain:+.3f} +- {gains[name].error:.3f}" for name in labels
+        f"{name} {gains[name].gain:+.3f} +- {gains[name].error:.3f} over "
+        + ("the distribution of its values" if name in new else "the start")
+        for name in labels
     )
     told = f"gain in log score of held-out labels (nat): {told}"
     if worse:
@@ -352,6 +365,24 @@ def _gain_as_annotated(
         for distribution in (Recalibrated(before, entry), after, Recalibrated(after, entry))
     )
     return compare(mapped if np.mean(mapped - plain) > 0 else plain, start, sigmas=sigmas)
+
+
+def _sketches(learned: OwnRows, judged: OwnRows) -> dict[str, dict[str, list[str]]]:
+    """By label, what tells the rows again: an evaluation with them flatters the model."""
+    parts = (learned, judged)
+    flux, seen = (
+        np.concatenate([getattr(rows.seen, name).numpy() for rows in parts])
+        for name in ("flux", "observed")
+    )
+    found = {}
+    for name in learned.labelled:
+        i = learned.names.index(name)
+        value = np.concatenate(
+            [np.where(rows.seen.label_known[:, i], rows.seen.labels[:, i], np.nan)
+             for rows in parts]
+        )  # fmt: skip
+        found[name] = {"row_sketch": row_sketch(value, flux, seen)}
+    return found
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:

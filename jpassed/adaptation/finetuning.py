@@ -24,7 +24,7 @@ from jpassed.adaptation.rows import LEAST_NEW, OwnRows, own_rows, split_rows
 from jpassed.adaptation.settings import FinetuneSettings
 from jpassed.adaptation.tuning import Baseline, Tuner
 from jpassed.annotation.task import check_table, prepare
-from jpassed.exceptions import FileError, InputError
+from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.nn.checkpoint import CARD, LoadedModel
 from jpassed.surveys import read_labels
 from jpassed.tokens.scaling import LabelScaling
@@ -249,6 +249,9 @@ def _vocabulary(
                 f"{column.column!r}, got {len(values)}"
             )
         found = found.extended([completed(kind, values)])
+    for name in labels:
+        if name not in found.scalars and not name.startswith("flux"):
+            raise UnknownNameError("label quantity", name, found.scalars)
     return found
 
 

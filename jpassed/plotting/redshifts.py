@@ -59,7 +59,11 @@ def plot_redshifts(
     ax.set_xlabel(r"$z_{\rm spec}$")
     ax.set_ylabel(r"$z_{\rm phot}$")
     if outliers:
-        ax.legend(frameon=False, fontsize="small", loc="upper left")
+        # Above the axes: inside there is no corner that no catalogue has objects in.
+        ax.legend(
+            frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0),
+            ncols=len(outliers), borderaxespad=0.2,
+        )  # fmt: skip
     return ax
 
 

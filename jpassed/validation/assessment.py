@@ -19,8 +19,9 @@ from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableEr
 from jpassed.validation.compared import Compared
 from jpassed.validation.figures import figures_of, figures_table
 from jpassed.validation.from_columns import annotated_columns, compare_columns
+from jpassed.validation.notes import notes_of, warnings_of
 from jpassed.validation.own_kinds import with_annotated_kinds
-from jpassed.validation.selections import ALL, Axis, axes_of_table, selections
+from jpassed.validation.selections import ALL, axes_of_table, selections
 from jpassed.validation.statistics import statistics_of
 from jpassed.weights import model_vocabulary
 
@@ -63,7 +64,9 @@ class Evaluation:
     provenance : dict of str to str
         What was evaluated, with what.
     notes : tuple of str
-        What a reader of the figures must know.
+        What a reader of the figures must know, the warnings first.
+    warnings : tuple of str
+        What speaks against the figures; logged as well.
     """
 
     figures: Table
@@ -73,6 +76,7 @@ class Evaluation:
     vocabulary: Vocabulary
     provenance: dict[str, str]
     notes: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = field(default=())
 
     def value(self, statistic: str, quantity: str = "z", selection: str = ALL) -> float:
         """One figure.
@@ -191,6 +195,7 @@ def evaluate(
         vocabulary = with_annotated_kinds(vocabulary, table, truth)
     truths = read_truth(table, truth, vocabulary)
     flag: NDArray[np.int32] | None = None
+    asked_model: LoadedModel | None = None
     if predictions is None and (asked or not annotated_columns(table, truths)):
         from jpassed.annotation.task import prepare
         from jpassed.validation.from_model import compare_model
@@ -200,6 +205,7 @@ def evaluate(
             context=context, survey=survey, device=device, batch_size=batch_size,
             zeropoints=zeropoints,
         )  # fmt: skip
+        asked_model = task.model
         compared, flag = compare_model(task, truths, densities=densities, progress=progress)
         photometry: Photometry | None = task.photometry
         about = {
@@ -245,6 +251,9 @@ def evaluate(
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     figures.meta.update(provenance)
+    warned = warnings_of(table, compared, asked_model, photometry)
+    for warning in warned:
+        logger.warning(warning)
     return Evaluation(
         figures,
         _counts(compared),
@@ -252,7 +261,8 @@ def evaluate(
         compared,
         vocabulary,
         provenance,
-        tuple(_notes(compared, axes, flag)),
+        (*warned, *notes_of(compared, axes, flag)),
+        tuple(warned),
     )
 
 
@@ -342,44 +352,3 @@ def _flags(compared: Mapping[str, Compared], flag: NDArray[np.int32]) -> Table |
                 )
             rows.append({**row, "meaning": meaning})
     return Table(rows=rows) if rows else None
-
-
-def _notes(
-    compared: Mapping[str, Compared], axes: Sequence[Axis], flag: NDArray[np.int32] | None
-) -> list[str]:
-    notes = []
-    for name, one in compared.items():
-        count = one.counts()
-        left = {
-            "without a usable truth": count["no_truth"],
-            "whose truth is outside the range of the quantity, which no posterior can reach": count[
-                "truth_outside_range"
-            ],
-            "without a prediction": count["not_predicted"],
-        }
-        said = "; ".join(f"{n} {what}" for what, n in left.items() if n) or "none is left out"
-        notes.append(f"{name}: {count['used']} of {count['rows']} objects are used; {said}.")
-        if not one.has_posteriors:
-            notes.append(
-                f"{name}: no posteriors are at hand (columns {one.source.removeprefix('columns ')} "
-                "alone), so PIT, CRPS and log score are not known."
-            )
-        for axis in axes:
-            outside = int((axis.outside & one.use).sum())
-            if outside:
-                notes.append(f"{name}: {outside} objects are in no bin of {axis.name}.")
-    if flag is not None:
-        one = next(iter(compared.values()))
-        notes.append(
-            f"{int((flag[one.use] != 0).sum())} of the {int(one.use.sum())} objects used have a "
-            "flag (jp_flag); they are in all figures but those of the selection 'no flag'."
-        )
-    with_errors = [one for one in compared.values() if one.truth.has_errors]
-    if any(one.has_posteriors for one in with_errors):
-        notes.append(
-            "The truth has errors: PIT, coverage, CRPS and log score are those of the measured "
-            "value, posteriors convolved with its error. Residuals include the errors."
-        )
-    elif with_errors:
-        notes.append("The truth has errors: residuals and coverage include them.")
-    return notes
