@@ -30,7 +30,7 @@ from jpassed.adaptation.zeropoint_solution import (
     Residuals,
     grey_and_slope,
     joined,
-    likeliest_scatter,
+    scatter_of_tiles,
     solve,
 )
 from jpassed.annotation.distributions import scaled_distribution, transform_of
@@ -145,11 +145,12 @@ def test_tiles_are_drawn_towards_the_whole_by_what_they_know():
         for k, o in enumerate(own)
     ]
     whole = solve(joined(parts))
-    scatter = likeliest_scatter(parts, whole)
+    share = scatter_of_tiles(parts, whole)
+    scatter = float(share @ SCATTERS)
     assert 0.01 < scatter < 0.04
     few = Equations.make(linear_catalogue(own[0], n=4, noise=0.5), response, np.zeros(B))
-    vague = solve(few, centre=whole, scatter=scatter)
-    sharp = solve(parts[0], centre=whole, scatter=scatter)
+    vague = solve(few, centre=whole, scatter=share)
+    sharp = solve(parts[0], centre=whole, scatter=share)
     assert np.std(vague.offset - whole.offset) < 0.3 * np.std(sharp.offset - whole.offset)
     truth = own[0] - own[0].mean()
     assert np.std(sharp.offset - truth) < 0.4 * np.std(whole.offset - truth)
@@ -297,7 +298,12 @@ def test_injected_offsets_come_back_through_files(example, tmp_path):
     assert shown.exit_code == 0, shown.output
     assert "zero points of 10 bands, from " in shown.stdout
     assert "a slope of " in shown.stdout
+    assert "offsets are beyond 3 standard errors" in shown.stdout
+    last = shown.stdout.strip().splitlines()[-1]
+    assert last.startswith("this is a calibration to the model, not a measurement")
     found = read_zeropoints(target)
+    assert found.meta["jp_zp_significant"] in shown.stdout
+    assert found.meta["jp_zp_verdict"] in shown.stdout
     assert np.corrcoef(found.offset[0], offset)[0, 1] > 0.8
     assert np.std(found.offset[0] - offset) < 0.6 * np.std(offset)
     assert found.meta["jp_context"] == "z=true_z"

@@ -19,17 +19,25 @@ from jpassed.io.catalogs import read_catalog
 __all__ = ["Baseline", "find_baseline"]
 
 OWN = "zeropoint_baseline.ecsv"
+NONE = "none"
 LEAST_SHARE = 0.6
 """Of the bands that a baseline was measured with: predictions from fewer are others."""
 
-UNKNOWN = 0.02
+UNKNOWN = 0.04
 """Relative residual of a model that nobody measured, one standard deviation: about what the
 default model has in broad bands of real galaxies."""
 
 TEMPLATES = 0.005
 """Relative residual that real galaxies have in any band because the simulated ones, on which a
-baseline is measured, are not quite like them. With it the errors of the zero points are about
-right for the SEDs of Brown et al. (2014), and too large by up to 2 for simulated galaxies."""
+baseline is measured, are not quite like them: about that of the SEDs of Brown et al. (2014)."""
+
+DOUBTS = (0.25, 0.5, 1.0, 2.0)
+"""Of either: how large it is for the galaxies at hand is a part of what is not known. These are
+equally probable before, and the catalogue has its say."""
+
+LEAST = 0.02
+"""Magnitudes; without a baseline, offsets cannot be known to scatter by less: the model may hide
+them as well as feign them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,9 @@ class Baseline:
 
     Attributes
     ----------
-    residual, error : ndarray (B,)
+    residual : ndarray (B,)
+    error : ndarray (F, B)
+        Standard errors, F equally probable ones.
     name : str
         Where it comes from.
     """
@@ -46,6 +56,16 @@ class Baseline:
     residual: NDArray[np.float64]
     error: NDArray[np.float64]
     name: str
+
+    @property
+    def known(self) -> bool:
+        """Whether it was measured."""
+        return self.name != NONE
+
+    @property
+    def least(self) -> float:
+        """Scatter of the offsets, magnitude, below which it cannot be known to lie."""
+        return 0.0 if self.known else LEAST
 
 
 def find_baseline(wanted: Any, task: Task, measure: Callable[[Task], Residuals]) -> Baseline:
@@ -72,7 +92,7 @@ def find_baseline(wanted: Any, task: Task, measure: Callable[[Task], Residuals])
         if found is not None:
             return found
         n = len(task.photometry.bands)
-        return Baseline(np.zeros(n), np.full(n, UNKNOWN), "none")
+        return Baseline(np.zeros(n), np.outer(DOUBTS, np.full(n, UNKNOWN)), NONE)
     named = "a table"
     if isinstance(wanted, (str, os.PathLike)):
         named = os.path.basename(os.fspath(wanted))
@@ -120,9 +140,9 @@ def _aligned(
     name: str,
 ) -> Baseline:
     residual = np.zeros(len(task.photometry.bands))
-    spread = np.full(len(residual), UNKNOWN)
+    spread = np.outer(DOUBTS, np.full(len(residual), UNKNOWN))
     for i, band in enumerate(task.photometry.bands):
         if band in bands and np.isfinite(mean[bands.index(band)]):
             residual[i] = mean[bands.index(band)]
-            spread[i] = np.hypot(error[bands.index(band)], TEMPLATES)
+            spread[:, i] = np.hypot(error[bands.index(band)], np.multiply(DOUBTS, TEMPLATES))
     return Baseline(residual, spread, name)

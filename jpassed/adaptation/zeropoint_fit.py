@@ -16,15 +16,15 @@ import jpassed
 from jpassed.adaptation.zeropoint_baseline import Baseline, find_baseline
 from jpassed.adaptation.zeropoint_predictions import jacobian, predict_bands
 from jpassed.adaptation.zeropoint_solution import (
-    SCATTERS,
     Equations,
     Residuals,
     Solution,
     grey_and_slope,
     joined,
-    likeliest_scatter,
+    scatter_of_tiles,
     solve,
 )
+from jpassed.adaptation.zeropoint_verdict import verdict_of
 from jpassed.annotation.flags import significance
 from jpassed.annotation.task import Task, check_table, prepare
 from jpassed.exceptions import InputError
@@ -99,8 +99,8 @@ def fit_zeropoints(
     most : int
         Galaxies that are used at most, drawn at random from the usable ones of each tile alike.
     scatter : float, optional
-        Magnitudes: scatter of the offsets that is expected. By default the likeliest one is taken,
-        so that a catalogue without offsets gets next to none.
+        Magnitudes: scatter of the offsets that is expected. By default it is averaged over what
+        the catalogue makes probable, so that one without offsets gets next to none.
     device : str
     batch_size : int, optional
     seed : int
@@ -139,6 +139,7 @@ def fit_zeropoints(
         )
     rows = _chosen(rows, names, most, rng)
     known = find_baseline(baseline, task, measure_residuals)
+    scatter = None if scatter is None else float(scatter)
     own = [names[i] for i in rows]
     whole, tiles, counts = _Fit(_rows_of(task, rows), own, known, scatter, rng, progress).run()
     return _as_zeropoints(task, whole, tiles, counts, tile or "", known, len(rows))
@@ -289,11 +290,14 @@ class _Fit:
             if len(rows)
         }
         together = joined(list(parts.values()))
-        whole = solve(together, scatter=self.scatter, baseline_error=self.baseline.error)
+        whole = solve(
+            together, scatter=self.scatter, baseline_error=self.baseline.error,
+            least=self.baseline.least,
+        )  # fmt: skip
         own = {name: parts[name] for name in groups}
         if not own:
             return whole, {}
-        common = likeliest_scatter(list(own.values()), whole)
+        common = scatter_of_tiles(list(own.values()), whole)
         return whole, {
             name: solve(part, centre=whole, scatter=common) for name, part in own.items()
         }
@@ -325,12 +329,6 @@ def _as_zeropoints(
     lost = [band for band, value in zip(p.bands, whole.offset, strict=True) if np.isnan(value)]
     if lost:
         logger.warning("%s: no zero point, hardly any galaxy is measured there", ", ".join(lost))
-    if whole.scatter >= SCATTERS[-1]:
-        logger.warning(
-            "the zero points scatter by %g mag or more, beyond what surveys have: look at the "
-            "units of the columns; or the model does not describe these bands",
-            SCATTERS[-1],
-        )
     slope, slope_error = slope_of(whole, p.pivot)
     meta: dict[str, Any] = {
         "jp_model": task.model.name,
@@ -347,7 +345,11 @@ def _as_zeropoints(
         "jp_zp_slope_is": "mag for each standard deviation of the bands in ln(wavelength)",
         "jp_zp_scatter": round(whole.scatter, 5),
         "jp_zp_baseline": baseline.name,
-    }
+        **verdict_of(
+            p.bands, whole.offset, whole.error, n=n, scatter=whole.scatter,
+            baseline=baseline.known,
+        ),
+    }  # fmt: skip
     if tiles:
         meta["jp_zp_tile_scatter"] = round(solutions[1].scatter, 5)
     offset, error, own = _filled(

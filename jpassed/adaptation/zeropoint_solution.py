@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 __all__ = [
     "MAGNITUDE",
@@ -22,7 +23,7 @@ __all__ = [
     "Solution",
     "grey_and_slope",
     "joined",
-    "likeliest_scatter",
+    "scatter_of_tiles",
     "solve",
 ]
 
@@ -39,9 +40,14 @@ ODD = 3.0
 """Galaxies whose mean squared residual is so many times the median count less: stars, blends."""
 
 SCATTERS = np.geomspace(1e-4, 0.1, 60)
-"""Magnitudes; scatter of the offsets of a catalogue, of which the likeliest is taken. It ends
-where zero points of surveys do: with few bands, errors of the model along a colour that hardly
-changes the residuals would otherwise pass for offsets of a magnitude."""
+"""Magnitudes; scatters of the offsets of a catalogue that are averaged over. They end where zero
+points of surveys do: with few bands, errors of the model along a colour that hardly changes the
+residuals would otherwise pass for offsets of a magnitude."""
+
+USUAL = 0.02
+"""Magnitudes; half of the prior probability of a scatter lies below about this (half-Cauchy,
+Gelman 2006, Bayesian Analysis 1, 515). One likeliest scatter instead would jump from no offsets to
+all of them as galaxies are added, with errors that know nothing of it."""
 
 Array = NDArray[np.float64]
 
@@ -170,7 +176,7 @@ class Solution:
         Their mean over the measured bands is 0; NaN where nothing was measured.
     covariance : ndarray (B, B)
     scatter : float
-        Scatter of the offsets that was assumed, or found to be the likeliest.
+        Scatter of the offsets that was given, or the mean of its posterior probability.
     """
 
     offset: Array
@@ -188,57 +194,65 @@ def solve(
     equations: Equations,
     *,
     centre: Solution | None = None,
-    scatter: float | None = None,
+    scatter: float | Array | None = None,
     baseline_error: Array | None = None,
+    least: float = 0.0,
 ) -> Solution:
-    """Offsets of highest posterior probability.
+    """Mean and covariance of the offsets' posterior probability.
 
     Parameters
     ----------
     equations : Equations
     centre : Solution, optional
         Offsets that are expected before: those of the whole catalogue for a tile; 0 by default.
-    scatter : float, optional
-        Scatter of the offsets about `centre`, magnitude; the likeliest one if not given, so that
-        a catalogue without offsets gets none.
-    baseline_error : ndarray (B,), optional
+    scatter : float or ndarray (S,), optional
+        Scatter of the offsets about `centre`, magnitude, or the probability of each of
+        `SCATTERS`. By default its posterior probability is taken, and averaged over.
+    baseline_error : ndarray (B,) or (F, B), optional
         Standard error of the baseline, relative: it is noise like any other, so that the model's
-        own residuals are not taken for offsets.
+        own residuals are not taken for offsets. Of several that are equally probable before, the
+        posterior probability is taken, and averaged over.
+    least : float
+        Magnitudes; scatters below are not believed.
     """
     b = len(equations.pull)
     start = np.zeros(b) if centre is None else np.nan_to_num(centre.offset)
-    modes = _Modes.of(equations, start, baseline_error)
-    offset, covariance = np.full(b, np.nan), np.full((b, b), np.nan)
+    widths = np.array([scatter]) if isinstance(scatter, float) else SCATTERS
     if scatter is None:
-        scatter, wide = _likeliest(modes.log_likelihood())
-    else:
-        wide = scatter
-    delta = modes.vector @ (modes.along / (modes.precision + scatter**-2))
-    offset[modes.seen] = modes.free @ (start[modes.seen] + delta)
-    spread = (modes.vector / (modes.precision + wide**-2)) @ modes.vector.T
-    total = spread
-    if centre is not None:  # where a tile tells nothing, it has the error of the whole
-        keep = spread / wide**2
-        total = total + keep @ np.nan_to_num(centre.covariance[modes.block]) @ keep.T
-    covariance[modes.block] = modes.free @ total @ modes.free
-    return Solution(offset, covariance, float(scatter))
+        widths = SCATTERS[SCATTERS >= least]
+    errors = [None] if baseline_error is None else list(np.atleast_2d(baseline_error))
+    own = [_Modes.of(equations, start, error) for error in errors]
+    log_share = np.stack([modes.log_likelihood(widths) for modes in own])
+    if scatter is None:
+        log_share += _log_prior(widths)
+    elif not isinstance(scatter, float):
+        log_share += np.log(np.maximum(scatter, 1e-300)) - logsumexp(log_share, axis=0)
+    share = np.exp(log_share - logsumexp(log_share))
+    seen, block = own[0].seen, own[0].block
+    spread = None if centre is None else np.nan_to_num(centre.covariance[block])
+    parts = [modes.averaged(widths, each, spread) for modes, each in zip(own, share, strict=True)]
+    delta = np.sum([part[0] for part in parts], axis=0)
+    total = np.sum([part[1] for part in parts], axis=0) - np.outer(delta, delta)
+    offset, covariance = np.full(b, np.nan), np.full((b, b), np.nan)
+    free = own[0].free
+    offset[seen] = free @ (start[seen] + delta)
+    covariance[block] = free @ total @ free
+    return Solution(offset, covariance, float((share * widths).sum()))
 
 
-def _likeliest(log_likelihood: Array) -> tuple[float, float]:
-    """Scatter of maximum likelihood, and the one below which 84 % of its posterior lies.
-
-    The first says what the offsets are, the second how wrong they may be.
-    """
-    best = float(SCATTERS[np.argmax(log_likelihood)])
-    share = np.cumsum(np.exp(log_likelihood - log_likelihood.max()) * np.gradient(SCATTERS))
-    return best, max(best, float(np.interp(0.84 * share[-1], share, SCATTERS)))
+def _log_prior(widths: Array) -> Array:
+    """Log probability of each of some scatters, for the part of the axis that it stands for."""
+    found: Array = np.log(np.gradient(widths)) - np.log1p((widths / USUAL) ** 2)
+    return found
 
 
-def likeliest_scatter(parts: Sequence[Equations], centre: Solution) -> float:
-    """Scatter of the offsets of several tiles about those of the whole, magnitude."""
+def scatter_of_tiles(parts: Sequence[Equations], centre: Solution) -> Array:
+    """Probability (S,) of each of `SCATTERS` for offsets of tiles about those of the whole."""
     start = np.nan_to_num(centre.offset)
-    score = np.sum([_Modes.of(part, start).log_likelihood() for part in parts], axis=0)
-    return _likeliest(score)[0]
+    each = [_Modes.of(part, start).log_likelihood(SCATTERS) for part in parts]
+    score = np.sum(each, axis=0) + _log_prior(SCATTERS)
+    found: Array = np.exp(score - logsumexp(score))
+    return found
 
 
 @dataclass(frozen=True)
@@ -250,6 +264,8 @@ class _Modes:
     precision: Array
     vector: Array
     along: Array
+    constant: float
+    """Log likelihood where there are no offsets."""
 
     @classmethod
     def of(cls, equations: Equations, start: Array, baseline_error: Array | None = None) -> _Modes:
@@ -269,20 +285,35 @@ class _Modes:
         precision = free @ h @ np.linalg.solve(m, h) @ free
         target = free @ h @ np.linalg.solve(m, pull)
         value, vector = np.linalg.eigh(0.5 * (precision + precision.T))
-        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ target)
+        constant = -0.5 * (pull @ np.linalg.solve(m, pull) + np.linalg.slogdet(m)[1])
+        return cls(seen, free, np.maximum(value, 0.0), vector, vector.T @ target, float(constant))
 
     @property
     def block(self) -> tuple[NDArray[np.int64], ...]:
         rows = np.flatnonzero(self.seen)
         return np.ix_(rows, rows)
 
-    def log_likelihood(self) -> Array:
-        """Of each of `SCATTERS`: measured modes have variances 1 / precision + scatter**2."""
-        told = self.precision > 1e-6 * max(self.precision.max(initial=0.0), 1e-300)
-        measured = self.along[told] / self.precision[told]
-        variance = 1.0 / self.precision[told] + SCATTERS[:, None] ** 2
-        total: Array = -0.5 * (measured**2 / variance + np.log(variance)).sum(axis=1)
-        return total
+    def log_likelihood(self, widths: Array) -> Array:
+        """Of scatters (S,): a mode whose offset has variance s**2 is seen with 1/precision more."""
+        square = widths[:, None] ** 2
+        gain = 1.0 + self.precision * square
+        total: Array = 0.5 * (self.along**2 * square / gain - np.log(gain)).sum(axis=1)
+        return self.constant + total
+
+    def averaged(self, widths: Array, share: Array, spread: Array | None) -> tuple[Array, Array]:
+        """First and second moments of the offsets less `start`, times the sum of `share` (S,).
+
+        `spread` (B, B) is the covariance of `start`: where a tile tells nothing, it has the error
+        of the whole.
+        """
+        kept = 1.0 / (1.0 + self.precision * widths[:, None] ** 2)
+        variance = kept * widths[:, None] ** 2
+        mean = variance * self.along
+        second = (share[:, None] * mean).T @ mean + np.diag(share @ variance)
+        if spread is not None:
+            turned = self.vector.T @ spread @ self.vector
+            second = second + ((share[:, None] * kept).T @ kept) * turned
+        return self.vector @ (share @ mean), self.vector @ second @ self.vector.T
 
 
 def _stable(scatter: Array, curvature: Array, n: int) -> Array:

@@ -112,4 +112,13 @@ def _summary(found: Any, output: Path) -> list[str]:
         + ", ".join(f"{found.bands[i]} {offset[i]:+.4f} +- {error[i]:.4f}" for i in order),
         f"relative to their mean; a slope of {slope:+.4f} +- {slope_error:.4f} mag is among them, "
         "which galaxies can imitate",
-    ]
+        *(
+            f"{word}{meta[key]}"
+            for word, key in (
+                ("", "jp_zp_significant"), ("", "jp_zp_verdict"),
+                ("doubtful, not applied by annotate: ", "jp_zp_doubtful"),
+                ("this is ", "jp_zp_kind"),
+            )
+            if key in meta
+        ),
+    ]  # fmt: skip

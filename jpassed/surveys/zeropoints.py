@@ -24,6 +24,13 @@ SIGN = "magnitude to add to the catalogue's magnitudes; fluxes are multiplied by
 LARGEST = 2.0
 """Magnitudes; a larger offset is a wrong unit or a wrong column, not a zero point."""
 
+SIGNIFICANT, VERDICT, KIND = "jp_zp_significant", "jp_zp_verdict", "jp_zp_kind"
+DOUBTFUL = "jp_zp_doubtful"
+"""Entry of the header of zero points that are not applied before somebody deleted it."""
+
+UNMEASURED = "not measured"
+"""How `VERDICT` begins where the errors are too large to tell."""
+
 _COLUMNS = ("tile", "band", "survey", "pivot", "offset", "offset_err", "n_galaxies", "own")
 _SHOWN = 5
 
@@ -129,8 +136,13 @@ class ZeroPoints:
         ------
         InputError
             If no band is among those of the zero points, if a band is read from the columns of
-            another survey, or if the tile column is missing.
+            another survey, if the tile column is missing, or if the header calls them doubtful.
         """
+        if DOUBTFUL in self.meta:
+            raise InputError(
+                f"zero points: {self.meta[DOUBTFUL]}. They are not applied; delete "
+                f"{DOUBTFUL} from their header to apply them all the same"
+            )
         common = [band for band in photometry.bands if band in self.bands]
         if not common:
             raise InputError(
@@ -140,6 +152,8 @@ class ZeroPoints:
             )
         self._check_surveys(photometry, common)
         row, messages = self._rows(table, len(photometry))
+        if str(self.meta.get(VERDICT, "")).startswith(UNMEASURED):
+            messages.append(f"zero points: {self.meta[VERDICT]}")
         offset = np.zeros(photometry.flux.shape)
         for j, band in enumerate(photometry.bands):
             if band in self.bands:
