@@ -207,7 +207,7 @@ def by_magnitude(sample: Sample) -> dict[str, Mask]:
 
 
 def prior(samples: dict[str, Sample], model: Any) -> tuple[str, dict[str, tuple[Array, Array]]]:
-    """Table of outliers inside and outside PRIOR_DOMINATED, and ROC of the ratio of widths."""
+    """Table of outliers inside and outside two bits, and ROC of the ratio of widths."""
     limits = load_flag_limits()
     body, curves = [], {}
     for label, sample in samples.items():
@@ -219,14 +219,16 @@ def prior(samples: dict[str, Sample], model: Any) -> tuple[str, dict[str, tuple[
             left = int(round(sample.flux.shape[1] * (1 - share)))
             own = measure(seen, model)
             ratio = own.width / limits.prior_width(sample.magnitude)
-            inside = own.flag & int(Flag.PRIOR_DOMINATED) > 0
-            body.append(
-                [label, f"{left}", f"{100 * inside.mean():.1f}", percent(own.outlier[inside]),
-                 percent(own.outlier[~inside]), caught(own.outlier, inside),
-                 f"{area(ratio[~own.outlier], ratio[own.outlier]):.2f}"]
-            )  # fmt: skip
+            for bit in (Flag.UNCERTAIN_REDSHIFT, Flag.PRIOR_DOMINATED):
+                inside = own.flag & int(bit) > 0
+                body.append(
+                    [label, f"{left}", f"`{bit.name}`", f"{100 * inside.mean():.1f}",
+                     percent(own.outlier[inside]), percent(own.outlier[~inside]),
+                     caught(own.outlier, inside),
+                     f"{area(ratio[~own.outlier], ratio[own.outlier]):.2f}"]
+                )  # fmt: skip
             curves[f"{label}, {left} bands"] = roc(ratio[~own.outlier], ratio[own.outlier])
-    head = ["galaxies", "bands left", "flagged, %", "outliers in flag, %", "outside, %",
+    head = ["galaxies", "bands left", "bit", "flagged, %", "outliers in flag, %", "outside, %",
             "outliers flagged, %", "area"]  # fmt: skip
     return markdown_table(head, body), curves
 

@@ -244,7 +244,9 @@ def test_bad_values_and_errors_are_left_out_and_flagged():
     table["z_spec_err"] = [0.01, 0.01, -1.0, 0.01, 0.01]
     plain = annotated(table, outputs=["tau"])
     result = annotated(table, outputs=["tau"], context={"z": "z_spec"})
-    flags = result["jp_flag"] & ~int(Flag.PRIOR_DOMINATED)  # of rows without a redshift
+    # Of rows without a redshift.
+    unsure = int(Flag.PRIOR_DOMINATED | Flag.UNCERTAIN_REDSHIFT)
+    flags = result["jp_flag"] & ~unsure
     assert list(flags) == [0, Flag.BAD_INPUT, Flag.BAD_INPUT, 0, 0]
     assert_same_columns(plain[1:3], result[1:3], ["jp_tau", "jp_tau_err"])
 

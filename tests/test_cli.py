@@ -200,6 +200,8 @@ def test_annotate_defaults(run, library, catalogue):
                 "refine": 0,
                 "joint": True,
                 "pdf": False,
+                "chi2": "quick",
+                "zeropoints": None,
                 "replace_columns": False,
                 "progress": None,
             },
@@ -231,6 +233,8 @@ def test_annotate_options(run, library, catalogue, tmp_path):
         "refine": 2000,
         "joint": False,
         "pdf": True,
+        "chi2": "quick",
+        "zeropoints": None,
         "replace_columns": True,
         "progress": None,
     }

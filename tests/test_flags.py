@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from jpassed.annotation import FLAGS, Flag, annotate
 from jpassed.annotation.flag_limits import FILE, load_flag_limits
-from jpassed.annotation.flags import prior_dominated
+from jpassed.annotation.flags import prior_dominated, uncertain_redshift
 from jpassed.annotation.streaming import PageAnnotator
 from jpassed.cli import main
 from jpassed.exceptions import FileError, InputError, UnknownNameError
@@ -115,6 +115,23 @@ def test_prior_dominated():
     found = prior_dominated(widths, np.full(5, AB_20), known)
     assert list(found) == [0, 0, 256, 256, 0]
     assert found.dtype == np.int32
+
+
+def test_uncertain_redshift():
+    widths = np.array([0.04, 0.051, 0.09, 0.101, 0.3])
+    median = np.array([0.0, 0.0, 1.0, 1.0, 0.5])
+    known = np.array([False, False, False, False, True])
+    found = uncertain_redshift(widths, median, known)
+    assert list(found) == [0, 2048, 0, 2048, 0]
+    assert "above 0.05 (1 + z)" in FLAGS[Flag.UNCERTAIN_REDSHIFT]
+    assert load_flag_limits().redshift_error == 0.05
+
+
+def test_the_flag_of_uncertain_redshifts_is_that_of_the_columns(plain):
+    wide = plain["jp_z_err"] > 0.05 * (1.0 + plain["jp_z"])
+    flagged = plain["jp_flag"] & Flag.UNCERTAIN_REDSHIFT > 0
+    assert 0.01 < flagged.mean() < 0.3
+    assert (flagged == wide).mean() > 0.98  # the quantiles of columns are rounded
 
 
 # --- galaxies and their faults ------------------------------------------------------------------

@@ -41,6 +41,7 @@ DECISIONS: dict[str, float] = {
     "brightest": 13.0,
     "faintest": 24.0,
     "prior_ratio": 0.5,
+    "redshift_error": 0.05,
     "efficiency": 0.01,
     # VVDS-like twins, whose bands no training had: 2 % flagged, 35 % without it
     "untrained": 0.1,

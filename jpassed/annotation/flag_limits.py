@@ -33,6 +33,9 @@ class FlagLimits:
     prior_ratio : float
         Width of the redshift's posterior over that of the prior, above which
         `Flag.PRIOR_DOMINATED` is set.
+    redshift_error : float
+        Half the 16-84 % interval of the redshift over 1 + z, above which
+        `Flag.UNCERTAIN_REDSHIFT` is set: that of an outlier.
     efficiency : float
         Effective share of the refinement's draws, below which `Flag.LOW_EFFICIENCY` is set.
     prior : ndarray (2, M)
@@ -50,6 +53,7 @@ class FlagLimits:
     brightest: float
     faintest: float
     prior_ratio: float
+    redshift_error: float
     efficiency: float
     untrained: float
     prior: NDArray[np.float64]

@@ -39,6 +39,7 @@ class Flag(IntFlag):
     PRIOR_DOMINATED = 256
     NEGATIVE_FLUX = 512
     LOW_EFFICIENCY = 1024
+    UNCERTAIN_REDSHIFT = 2048
 
     @classmethod
     def names(cls, value: int) -> tuple[str, ...]:
@@ -82,6 +83,7 @@ FLAGS: dict[Flag, str] = {
     "simulated galaxies at the magnitude: the bands say little of it",
     Flag.NEGATIVE_FLUX: "weighted mean flux below zero",
     Flag.LOW_EFFICIENCY: "refinement rests on few draws, with an effective share below 1 %",
+    Flag.UNCERTAIN_REDSHIFT: "half of the redshift's 16-84 % interval is above 0.05 (1 + z)",
 }
 """What each bit means."""
 
@@ -165,3 +167,19 @@ def prior_dominated(
     limits = load_flag_limits()
     ratio = width / limits.prior_width(magnitude_of_scale(log_scale))
     return np.where(~known & (ratio > limits.prior_ratio), Flag.PRIOR_DOMINATED, 0).astype(np.int32)
+
+
+def uncertain_redshift(
+    width: NDArray[np.float64], median: NDArray[np.float64], known: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """`Flag.UNCERTAIN_REDSHIFT` of N objects, else 0.
+
+    Parameters
+    ----------
+    width, median : ndarray (N,)
+        Half the 16-84 % interval of the redshift's posterior, and its median.
+    known : ndarray (N,) of bool
+        Objects whose redshift is given.
+    """
+    wide = width > load_flag_limits().redshift_error * (1.0 + median)
+    return np.where(~known & wide, Flag.UNCERTAIN_REDSHIFT, 0).astype(np.int32)

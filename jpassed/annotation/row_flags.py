@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from jpassed.annotation.flags import prior_dominated
+from jpassed.annotation.flags import prior_dominated, uncertain_redshift
 from jpassed.annotation.intruders import TaskIntruders
 from jpassed.annotation.predictive import TaskChi2
 from jpassed.annotation.task import Task
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RowFlags"]
 
-_CENTRAL = (0.15865525, 0.84134475)
+_CENTRAL = (0.15865525, 0.5, 0.84134475)
 
 
 class RowFlags:
@@ -48,8 +48,8 @@ class RowFlags:
         flag = self._task.flags(rows, batch.log_scale)
         flag |= self.intruders.flags(rows, batch.vector) | self.fit.flags(rows)
         if "z" in found:
-            low, high = found["z"].quantile(_CENTRAL).T
-            flag |= prior_dominated(
-                0.5 * (high - low), batch.log_scale, self._task.redshift_settled(rows)
-            )
+            low, median, high = found["z"].quantile(_CENTRAL).T
+            width, settled = 0.5 * (high - low), self._task.redshift_settled(rows)
+            flag |= prior_dominated(width, batch.log_scale, settled)
+            flag |= uncertain_redshift(width, median, settled)
         return flag
