@@ -118,6 +118,16 @@ def test_constant_values_are_refused():
 # Learning
 
 
+def test_what_is_printed_says_over_what_it_gains(learned):
+    said = str(learned)
+    assert " over the distribution of its values" in said
+    assert "over the start" not in said
+    assert "myindex: new to the model, so there are no figures before" in said
+    assert f" {learned.record['rows']['held_out']} " in said
+    assert list(learned.table["n"]) == [learned.record["held_out"]["myindex"]["after"]["n"]]
+    assert learned.table["n"].dtype.kind == "i"
+
+
 def test_posterior_is_useful_and_calibrated(learned):
     assert learned.accepted
     test = galaxies(300, seed=8)

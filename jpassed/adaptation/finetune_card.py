@@ -100,10 +100,8 @@ class Finetuned:
                     rows.append({"quantity": name, "when": when, **entry[when]})
         names = list(dict.fromkeys(key for row in rows for key in row))
         columns = {n: np.ma.masked_invalid([_number(row.get(n)) for row in rows])
-                   for n in names if n not in ("quantity", "when")}  # fmt: skip
-        if "n" in columns:
-            columns["n"] = columns["n"].astype(int)
-        told = {n: [row[n] for row in rows] for n in ("quantity", "when")} if rows else {}
+                   for n in names if n not in ("quantity", "when", "n")}  # fmt: skip
+        told = {n: [row[n] for row in rows] for n in ("quantity", "when", "n")} if rows else {}
         return Table({**told, **columns})
 
     def __str__(self) -> str:
