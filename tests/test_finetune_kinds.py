@@ -274,7 +274,7 @@ def test_command_line_round_trip(table_file, tmp_path):
 def test_command_line_says_what_is_wrong(table_file, tmp_path):
     out = ["-o", str(tmp_path / "m")]
     for words, said in (
-        (["--labels", "zz=z_spec"], "unknown context quantity 'zz'"),
+        (["--labels", "zz=z_spec"], "unknown label quantity 'zz'"),
         (["--labels", "q=index", "--new-kind", "q,parsnip"], "no unit"),
         (["--labels", "z"], "expected QUANTITY=COLUMN"),
         (["--survey", "sdss", "--map", "x.yaml"], "exclude each other"),
