@@ -67,7 +67,7 @@ def verdict_of(
     }
     if median > ENOUGH:
         found[VERDICT] = (
-            f"{UNMEASURED}: {n} galaxies in {len(known)} bands tell offsets to {median:.3f} mag "
+            f"{UNMEASURED}: {n} galaxies in {len(known)} bands tell offsets to {median:.4f} mag "
             f"(median error; {ENOUGH:g} would suffice). That is not to say that the zero points "
             "are right"
         )
