@@ -204,7 +204,7 @@ def test_flags_of_rows():
     table["J0540_err"][4] *= -1
     result = annotated(table)
     # A random network's redshifts are hardly narrower than the prior.
-    assert list(result["jp_flag"] & ~int(Flag.PRIOR_DOMINATED)) == [
+    assert list(result["jp_flag"] & ~int(Flag.PRIOR_DOMINATED | Flag.UNCERTAIN_REDSHIFT)) == [
         0,
         Flag.FEW_BANDS,
         Flag.NOT_DETECTED,
@@ -224,7 +224,7 @@ def test_not_detected_is_not_unobserved():
     result = annotated(table)
     assert result["jp_nbands"][1] == len(BANDS)
     expected = Flag.NOT_DETECTED | Flag.NEGATIVE_FLUX
-    assert result["jp_flag"][1] & ~int(Flag.PRIOR_DOMINATED) == expected
+    assert result["jp_flag"][1] & ~int(Flag.PRIOR_DOMINATED | Flag.UNCERTAIN_REDSHIFT) == expected
     assert np.isfinite(result["jp_z"][1])
 
 
@@ -238,7 +238,7 @@ def test_numbers_beyond_all_galaxies_are_left_out(flux, error, caplog):
         result = annotated(table)
     assert "J0540: 1 values not used" in caplog.text
     assert list(result["jp_nbands"]) == [10, 9, 10]
-    flags = result["jp_flag"] & ~int(Flag.PRIOR_DOMINATED)
+    flags = result["jp_flag"] & ~int(Flag.PRIOR_DOMINATED | Flag.UNCERTAIN_REDSHIFT)
     assert list(flags) == [0, Flag.BAD_INPUT, 0]
 
 
