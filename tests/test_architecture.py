@@ -32,6 +32,7 @@ ORDER = (
     ("simulation",),
     ("refinement",),
     ("annotation",),
+    ("cluster",),
     ("adaptation",),
     ("publishing",),
     ("samp",),
@@ -44,7 +45,8 @@ RANK = {name: rank for rank, group in enumerate(ORDER) for name in group}
 
 TENSOR_RAIL = {"nn", "objectives", "simulator"}
 BOTH_RAILS = {
-    "tokens", "weights", "training", "simulation", "refinement", "annotation", "adaptation",
+    "tokens", "weights", "training", "simulation", "refinement", "annotation", "cluster",
+    "adaptation",
 }  # fmt: skip
 SKY_RAIL = set(RANK) - TENSOR_RAIL - BOTH_RAILS
 
