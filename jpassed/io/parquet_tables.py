@@ -14,9 +14,16 @@ from jpassed.io.layout import TableLayout
 from jpassed.io.native_columns import refuse_duplicates
 from jpassed.io.texts import one_line
 
-__all__ = ["read_parquet", "write_parquet", "write_parquet_pieces"]
+__all__ = [
+    "META_KEY",
+    "arrow_table",
+    "read_parquet",
+    "table_from_arrow",
+    "write_parquet",
+    "write_parquet_pieces",
+]
 
-_META_KEY = b"table_meta_yaml"
+META_KEY = b"table_meta_yaml"
 """Where astropy keeps units and descriptions; its own reader finds them there too."""
 
 
@@ -41,8 +48,6 @@ def read_parquet(content: bytes, path: Path) -> Any:
     InputError
         If column names occur twice.
     """
-    from astropy.table import Table, serialize
-
     arrow, parquet = _pyarrow()
     try:
         file = parquet.ParquetFile(BytesIO(content))
@@ -53,6 +58,28 @@ def read_parquet(content: bytes, path: Path) -> Any:
     except (arrow.ArrowException, OSError, ValueError) as exc:
         reason = one_line(exc)
         raise FileError(f"{path} is not a Parquet file, or it is damaged: {reason}") from exc
+    return table_from_arrow(source, path)
+
+
+def table_from_arrow(source: Any, path: Path) -> Any:
+    """The table of an Arrow table; units and descriptions from the metadata of its schema.
+
+    Columns of kinds that a table cannot hold (maps, structures) are left out.
+
+    Parameters
+    ----------
+    source : pyarrow.Table
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    FileError
+        If what the metadata says of the columns is damaged.
+    """
+    from astropy.table import Table, serialize
+
+    arrow, _ = _pyarrow()
     meta, described = _description(source.schema.metadata or {}, path)
     table = Table(meta=meta)
     for name in source.column_names:
@@ -72,7 +99,7 @@ def _description(metadata: dict[bytes, bytes], path: Path) -> tuple[Any, dict[st
     """Meta of the table, and what the metadata says of each column."""
     from astropy.table import meta as table_meta
 
-    text = metadata.get(_META_KEY)
+    text = metadata.get(META_KEY)
     if text is None:
         return {}, {}
     try:
@@ -142,10 +169,21 @@ def write_parquet(table: Any, path: Path) -> None:
     FileError
         If a column holds objects that Parquet has no type for.
     """
-    arrow, parquet = _pyarrow()
+    _, parquet = _pyarrow()
+    parquet.write_table(arrow_table(table), path)
+
+
+def arrow_table(table: Any) -> Any:
+    """A plain table (see `plain_table`) as a `pyarrow.Table`, described as `write_parquet` does.
+
+    Raises
+    ------
+    FileError
+        If a column holds objects that Parquet has no type for.
+    """
+    arrow, _ = _pyarrow()
     arrays = _arrays(arrow, table)
-    schema = _schema(arrow, table, arrays)
-    parquet.write_table(arrow.Table.from_arrays(arrays, schema=schema), path)
+    return arrow.Table.from_arrays(arrays, schema=_schema(arrow, table, arrays))
 
 
 def write_parquet_pieces(
@@ -213,7 +251,7 @@ def _schema(arrow: Any, table: Any, arrays: list[Any]) -> Any:
         if table[name].dtype.kind == "U"
     }
     metadata = {key.encode(): text.encode() for key, text in lengths.items()}
-    metadata[_META_KEY] = header.encode()
+    metadata[META_KEY] = header.encode()
     fields = [
         arrow.field(name, array.type) for name, array in zip(table.colnames, arrays, strict=True)
     ]
