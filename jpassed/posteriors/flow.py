@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
 from jpassed.exceptions import InputError
@@ -19,6 +19,30 @@ __all__ = ["SplineFlow"]
 _LOG_ROOT_2PI = 0.5 * np.log(2 * np.pi)
 _NODES, _REACH = 81, 4.0
 _TAIL = 9.0
+_ALL = slice(None)
+#: Numbers of each temporary of a map: they stay in the processor's cache.
+_AT_ONCE = 4096
+
+
+class _Place(NamedTuple):
+    """Where in its bin a value is: the fraction, the mean slope, the slopes at both ends."""
+
+    fraction: FloatArray
+    mean: FloatArray
+    first: FloatArray
+    last: FloatArray
+    outside: NDArray[np.bool_]
+
+    @property
+    def log_slope(self) -> FloatArray:
+        """ln f': Durkan+2019, eq. 5; 0 beyond the knots."""
+        xi, s, d0, d1, outside = self
+        cross = xi * (1.0 - xi)
+        below = s + (d0 + d1 - 2.0 * s) * cross
+        top = d1 * xi**2 + 2.0 * s * cross + d0 * (1.0 - xi) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            steep = 2.0 * np.log(s) + np.log(top) - 2.0 * np.log(below)
+        return np.where(outside, 0.0, steep)
 
 
 class SplineFlow(Distribution):
@@ -72,35 +96,37 @@ class SplineFlow(Distribution):
     def __len__(self) -> int:
         return len(self.loc)
 
-    def _local(self, where: FloatArray, along: FloatArray) -> list[FloatArray]:
-        """Knots around `where` (N, Q): x0, width, y0, height, both slopes; and what is beyond."""
-        left = (along[:, None, 1:-1] <= where[:, :, None]).sum(axis=-1)
+    # Inside, values are (Q, N): the knots of all objects broadcast along contiguous memory.
 
-        def at(values: FloatArray, index: Any) -> FloatArray:
-            return np.take_along_axis(values, index, axis=1)
-
-        x0, y0 = at(self.x, left), at(self.y, left)
+    def _local(self, where: FloatArray, along: FloatArray, rows: slice) -> list[FloatArray]:
+        """Knots around `where` of some rows: x0, width, y0, height, both slopes; each (Q, N)."""
+        knots = along.shape[1]
+        passed = np.zeros(where.shape, dtype=np.int16)
+        for edge in np.ascontiguousarray(along[rows, 1:-1].T):
+            passed += edge <= where
+        left = passed + np.arange(0, along.size, knots)[rows]
+        right = left + 1
+        x, y, slope = self.x.ravel(), self.y.ravel(), self.slope.ravel()
+        x0, y0 = x.take(left), y.take(left)
         return [
-            x0, at(self.x, left + 1) - x0, y0, at(self.y, left + 1) - y0,
-            at(self.slope, left), at(self.slope, left + 1),
+            x0, x.take(right) - x0, y0, y.take(right) - y0, slope.take(left), slope.take(right),
         ]  # fmt: skip
 
-    def _bend(self, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """f and ln f' at u = (y - loc) / scale, (N, Q) -> (N, Q)."""
-        u = (v - self.loc[:, None]) / self.scale[:, None]
-        x0, width, y0, height, d0, d1 = self._local(u, self.x)
-        below, above = u < self.x[:, :1], u > self.x[:, -1:]
+    def _bend(self, v: FloatArray, rows: slice = _ALL) -> tuple[FloatArray, _Place]:
+        """f at u = (y - loc) / scale of some rows, and where that is; (Q, N) -> (Q, N)."""
+        u = (v - self.loc[rows]) / self.scale[rows]
+        x0, width, y0, height, d0, d1 = self._local(u, self.x, rows)
+        s = height / width
         xi = np.clip((u - x0) / width, 0.0, 1.0)
-        value, log_slope = _spline(xi, height, height / width, d0, d1)
-        bent = y0 + value
-        bent = np.where(below, self.y[:, :1] + (u - self.x[:, :1]), bent)
-        bent = np.where(above, self.y[:, -1:] + (u - self.x[:, -1:]), bent)
-        return bent, np.where(below | above, 0.0, log_slope)
+        cross = xi * (1.0 - xi)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            rise = height * (s * xi**2 + d0 * cross) / (s + (d0 + d1 - 2.0 * s) * cross)
+        bent, outside = _beyond(u, y0 + rise, self.x[rows], self.y[rows])
+        return bent, _Place(xi, s, d0, d1, outside)
 
-    def _unbend(self, v: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """The scaled value with f = v, and ln f' there, (N, Q) -> (N, Q)."""
-        x0, width, y0, height, d0, d1 = self._local(v, self.y)
-        below, above = v < self.y[:, :1], v > self.y[:, -1:]
+    def _unbend(self, v: FloatArray, rows: slice = _ALL) -> tuple[FloatArray, _Place]:
+        """The scaled value of some rows with f = v, and where that is; (Q, N) -> (Q, N)."""
+        x0, width, y0, height, d0, d1 = self._local(v, self.y, rows)
         s = height / width
         rise = np.clip(v - y0, 0.0, height)
         bent = rise * (d0 + d1 - 2.0 * s)
@@ -108,23 +134,33 @@ class SplineFlow(Distribution):
         root = np.sqrt(np.maximum(b * b + 4.0 * a * s * rise, 0.0))
         with np.errstate(invalid="ignore"):
             xi = np.clip(2.0 * s * rise / (b + root), 0.0, 1.0)
-        _, log_slope = _spline(xi, height, s, d0, d1)
-        u = x0 + xi * width
-        u = np.where(below, self.x[:, :1] + (v - self.y[:, :1]), u)
-        u = np.where(above, self.x[:, -1:] + (v - self.y[:, -1:]), u)
-        steep = np.where(below | above, 0.0, log_slope)
-        return self.loc[:, None] + self.scale[:, None] * u, steep
+        u, outside = _beyond(v, x0 + xi * width, self.y[rows], self.x[rows])
+        return self.loc[rows] + self.scale[rows] * u, _Place(xi, s, d0, d1, outside)
 
     def _cdf(self, y: FloatArray) -> FloatArray:
-        out: FloatArray = ndtr(self._bend(y)[0])
+        out: FloatArray = ndtr(self._in_parts(self._bend, y.T)).T
         return out
 
     def _logpdf(self, y: FloatArray) -> FloatArray:
-        v, log_slope = self._bend(y)
-        return -0.5 * v * v - _LOG_ROOT_2PI + log_slope - np.log(self.scale)[:, None]
+        v, place = self._bend(y.T)
+        normal = -0.5 * v * v - _LOG_ROOT_2PI
+        return (normal + place.log_slope - np.log(self.scale)).T
 
     def _quantile(self, q: FloatArray) -> FloatArray:
-        return self._unbend(ndtri(q))[0]
+        # Levels that all objects share are broadcast: one of each is enough.
+        v = ndtri(q[:1] if q.strides[0] == 0 else q).T
+        return self._in_parts(self._unbend, np.broadcast_to(v, (q.shape[1], len(self)))).T
+
+    def _in_parts(
+        self, of: Callable[[FloatArray, slice], tuple[FloatArray, _Place]], v: FloatArray
+    ) -> FloatArray:
+        """`_bend` or `_unbend`, so many objects at a time that all stays in the cache."""
+        out = np.empty(v.shape)
+        step = max(1, _AT_ONCE // max(1, len(v)))
+        for start in range(0, len(self), step):
+            rows = slice(start, start + step)
+            out[:, rows] = of(v[:, rows], rows)[0]
+        return out
 
     def _pieces(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         # Pieces end at the knots; in the tails the spline's slope is 1.
@@ -145,11 +181,11 @@ class SplineFlow(Distribution):
         node = np.linspace(-_REACH, _REACH, _NODES)
         width = node[1] - node[0]
         weight = np.exp(-0.5 * node**2 / (1.0 - width**2))
-        wide = np.broadcast_to(node, (len(self), _NODES))
-        mean, log_slope = self._unbend(wide)
-        own = self.scale[:, None] * width * np.exp(-log_slope)
-        sigma = np.hypot(own, error[:, None])
-        return GaussianMixture(np.broadcast_to(weight, wide.shape), mean, sigma, self.transform)
+        mean, place = self._unbend(np.broadcast_to(node[:, None], (_NODES, len(self))))
+        own = self.scale * width * np.exp(-place.log_slope)
+        sigma = np.hypot(own, error)
+        weights = np.broadcast_to(weight, (len(self), _NODES))
+        return GaussianMixture(weights, mean.T, sigma.T, self.transform)
 
     def _like(
         self, loc: FloatArray, scale: FloatArray, knots: Sequence[FloatArray], transform: Transform
@@ -171,13 +207,13 @@ class SplineFlow(Distribution):
         return joined
 
 
-def _spline(
-    xi: FloatArray, height: FloatArray, s: FloatArray, d0: FloatArray, d1: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Rise over a bin's foot and ln of the slope at a fraction xi of it: Durkan+2019, eqs. 4, 5."""
-    cross = xi * (1.0 - xi)
-    below = s + (d0 + d1 - 2.0 * s) * cross
-    top = d1 * xi**2 + 2.0 * s * cross + d0 * (1.0 - xi) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        log_slope = 2.0 * np.log(s) + np.log(top) - 2.0 * np.log(below)
-        return height * (s * xi**2 + d0 * cross) / below, log_slope
+def _beyond(
+    v: FloatArray, inside: FloatArray, own: FloatArray, other: FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Where v (Q, N) is beyond its own knots (N, K + 1) the map goes on with slope 1."""
+    outside = np.zeros(v.shape, dtype=bool)
+    for end, beyond in ((0, v < own[:, 0]), (-1, v > own[:, -1])):
+        if beyond.any():
+            np.copyto(inside, other[:, end] + (v - own[:, end]), where=beyond)
+            outside |= beyond
+    return inside, outside
