@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -63,13 +66,20 @@ def command(
 
     A training that was interrupted goes on with --resume, with the same losses as without the
     interruption.
+
+    Several processes or GPUs share a training under torchrun, with the losses of one; a resume may
+    have another number of them: torchrun --standalone --nproc-per-node 2 -m jpassed train ...
     """
     if output.exists() and not output.is_dir():
         raise FileError(f"{output} is not a folder: name a folder for the training with -o")
 
     from jpassed.training.loop import train
 
-    with progress_bar("steps") as progress:
+    # Under torchrun the first of the processes speaks for all; errors each tells itself.
+    first = os.environ.get("RANK", "0") == "0"
+    if not first:
+        logging.getLogger("jpassed").setLevel(logging.ERROR)
+    with progress_bar("steps") if first else nullcontext() as progress:
         train(
             config,
             output,
@@ -80,4 +90,5 @@ def command(
             device=device,
             progress=progress,
         )
-    click.echo(f"{output}: trained")
+    if first:
+        click.echo(f"{output}: trained")

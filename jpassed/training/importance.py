@@ -11,12 +11,10 @@ the same at every magnitude, where it is a guess the weight undoes the guess.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-__all__ = ["context_weights", "effective_share", "suggested_log_flux"]
+__all__ = ["context_weights", "effective_sample", "effective_share", "suggested_log_flux"]
 
 LEAST_SCATTER = 0.05
 """Least scatter of a colour, in ln(flux): no band shall rule alone."""
@@ -128,7 +126,12 @@ def effective_share(weight: Tensor) -> float:
 
     1 for equal weights, 1 / N where one object has all the weight.
     """
-    total = float(weight.double().square().sum())
-    if not len(weight) or not math.isfinite(total) or total <= 0:
-        return 0.0
-    return float(weight.double().sum()) ** 2 / (len(weight) * total)
+    return float(effective_sample(weight))
+
+
+def effective_sample(weight: Tensor) -> Tensor:
+    """`effective_share` as a tensor on the weights' device."""
+    wide = weight.double()
+    total = wide.square().sum()
+    share = wide.sum().square() / (max(1, len(weight)) * total)
+    return torch.where(torch.isfinite(total) & (total > 0), share, 0.0)

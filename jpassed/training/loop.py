@@ -14,22 +14,23 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 import jpassed
 from jpassed.exceptions import FileError, InputError, TrainingError
 from jpassed.nn.checkpoint import write_model
 from jpassed.nn.model import SEDModel
-from jpassed.objectives import request_nll
 from jpassed.training.config import OptimiserConfig, TrainingConfig
 from jpassed.training.guard import Guard
-from jpassed.training.importance import effective_share
-from jpassed.training.journal import Journal, loss_groups
+from jpassed.training.importance import effective_sample
+from jpassed.training.journal import Journal
 from jpassed.training.muon import make_optimiser
 from jpassed.training.presets import find_config
+from jpassed.training.ranks import Ranks, join_ranks
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import Observation, join
-from jpassed.training.state import STATE, read_state, write_state
-from jpassed.training.steps import Question
+from jpassed.training.state import STATE, clear_leftovers, read_state, write_state
+from jpassed.training.step_loss import Questions, StepLoss, loss_figures
 from jpassed.training.validation import validate
 from jpassed.training.warm import start_from as start_from_weights
 from jpassed.vocabulary import load_vocabulary
@@ -64,7 +65,7 @@ def train(
     progress: Callable[[int, int], None] | None = None,
     stop_after: int | None = None,
 ) -> Path:
-    """Train a model.
+    """Train a model, in this process or together with the others that `torchrun` started.
 
     Parameters
     ----------
@@ -83,9 +84,9 @@ def train(
         of an uninterrupted training: galaxies and questions are functions of the seed and the
         step. Other settings than before are allowed, warned about, and kept in the card.
     device : str
-        ``"auto"`` takes a GPU if there is one.
+        ``"auto"`` takes a GPU if there is one; of several ranks each takes its own.
     progress : callable, optional
-        Called with (steps done, steps in all).
+        Called with (steps done, steps in all), on the first rank.
     stop_after : int, optional
         Stop, with a checkpoint, after this step.
 
@@ -101,7 +102,7 @@ def train(
     UnknownNameError, InputError
         For settings that are not valid.
     TrainingError
-        If it diverges; its last checkpoint is kept.
+        If it diverges, or a rank is lost; its last checkpoint is kept.
     """
     if not isinstance(config, TrainingConfig):
         config = TrainingConfig.from_yaml(find_config(config))
@@ -114,28 +115,67 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise FileError(f"cannot make the folder {folder}: {exc}") from exc
-    place = _device(device)
     if config.optimiser.threads:
         torch.set_num_threads(config.optimiser.threads)
-    setup = prepare(config, place, ssp=ssp, lines=lines)
-    trainer = _Trainer(config, setup, folder, place)
-    start = 0
-    if resume and (folder / STATE).exists():
-        start = trainer.restore()
-    elif config.start_from:
-        trainer.warm_start(config.start_from)
-    trainer.run(start, progress, stop_after)
+    with join_ranks(device) as (ranks, place):
+        _check_shares(config, ranks)
+        try:
+            setup = prepare(config, place, ssp=ssp, lines=lines, ranks=ranks)
+            trainer = _Trainer(config, setup, folder, place, ranks)
+            start = 0
+            if resume and (folder / STATE).exists():
+                start = trainer.restore()
+            elif config.start_from:
+                trainer.warm_start(config.start_from)
+            if ranks.first:
+                # Of a training that was killed before its first checkpoint, too.
+                trainer.journal.cut(start)
+                clear_leftovers(folder)
+            ranks.agree(start, "the step to begin with", place)
+            trainer.run(start, progress, stop_after)
+        except RuntimeError as exc:
+            if ranks.count == 1 or isinstance(exc, TrainingError):
+                raise
+            raise TrainingError(
+                f"rank {ranks.rank} of {ranks.count} cannot go on: {exc}. Another rank may have "
+                f"told why; resume from the last checkpoint in {folder}, with any number of ranks"
+            ) from exc
     return folder
+
+
+def _check_shares(config: TrainingConfig, ranks: Ranks) -> None:
+    """Every rank needs an object of every question."""
+    for name, objects in (
+        ("optimiser: batch", config.optimiser.batch),
+        ("mix: dense", config.mix.dense),
+        ("mix: broad", config.mix.broad),
+    ):
+        if 0 < objects < ranks.count:
+            raise InputError(
+                f"{name}: {objects} objects cannot be shared by {ranks.count} ranks: start fewer"
+            )
 
 
 class _Trainer:
     def __init__(
-        self, config: TrainingConfig, setup: Setup, folder: Path, device: torch.device
+        self,
+        config: TrainingConfig,
+        setup: Setup,
+        folder: Path,
+        device: torch.device,
+        ranks: Ranks | None = None,
     ) -> None:
         self.config, self.setup, self.folder, self.device = config, setup, folder, device
+        self.ranks = Ranks() if ranks is None else ranks
         torch.manual_seed(config.seed)
         self.vocabulary = load_vocabulary()
         self.network = SEDModel(setup.model_config, self.vocabulary).to(device)
+        self.loss: torch.nn.Module = StepLoss(self.network, config)
+        if self.ranks.count > 1:
+            # Not every step uses every weight: labels, for one, are not always given.
+            self.loss = DistributedDataParallel(
+                self.loss, broadcast_buffers=False, find_unused_parameters=True
+            )
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
         options = config.optimiser
         self.optimiser = make_optimiser(
@@ -171,16 +211,11 @@ class _Trainer:
             self.history.append({"step": step, "changes": changes})
         self.rollbacks = int(record.get("rollbacks", 0))
         self.guard.skipped = int(record.get("skipped", 0))
-        self.journal.cut(step)
         logger.info("resumed at step %d", step)
         return step
 
-    def questions(self, step: int) -> tuple[Question, Question | None, Question | None]:
-        """The questions of a step: functions of the seed, the step and the rollbacks so far.
-
-        One of requests; where the mix has them, one of all labels to the dense readout, and one
-        about objects without the patch.
-        """
+    def questions(self, step: int) -> Questions:
+        """The questions of a step: functions of the seed, the step and the rollbacks so far."""
         generator = torch.Generator(device=self.device)
         # On a CPU the lower 32 bits alone count: seed and step share them, apart from the pool's.
         salt = 2**31 + self.rollbacks * 7_368_787
@@ -194,7 +229,7 @@ class _Trainer:
             dense = questioner.ask_patch(self._objects(mix.dense, generator), generator)
         if mix.broad:
             broad = questioner.ask_broad(self._objects(mix.broad, generator), generator)
-        return question, dense, broad
+        return Questions(question, dense, broad)
 
     def _objects(self, batch: int, generator: torch.Generator) -> Observation:
         parts = []
@@ -206,57 +241,38 @@ class _Trainer:
         parts.insert(0, self.setup.simulated.draw(left, generator))
         return join(parts)
 
-    def loss(self, question: Question, *, dense: bool = False) -> tuple[Tensor, dict[str, float]]:
-        """Weighted sum of the request losses, and the losses of each group of requests."""
-        low = self.config.optimiser.precision == "bfloat16"
-        answer = self.network.from_patch if dense else self.network
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=low):
-            prediction = answer(question.context, question.requests)
-        each, counts = request_nll(
-            self.network, prediction, question.target, question.error, question.asked,
-            question.weight,
-        )  # fmt: skip
-        weights = torch.tensor(
-            [self.config.mix.weights.get(n.partition(":")[0], 1.0) for n in prediction.names],
-            device=self.device,
-        )
-        share = (counts / len(question.context)).clamp(max=1.0)
-        total = (each * weights * share).sum() / weights.sum()
-        # A request that nobody was asked has no loss.
-        shown = torch.where(counts > 0, each.detach(), math.nan).tolist()
-        asked = [(n, v) for n, v in zip(prediction.names, shown, strict=True) if not math.isnan(v)]
-        return total, loss_groups((n for n, _ in asked), (v for _, v in asked))
-
     def step(self, step: int) -> dict[str, Any]:
         """Take one step, or skip it where it would do harm; what the log says of it."""
         options = self.config.optimiser
         rate = learning_rate(step, options) * 0.5**self.rollbacks
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        question, dense, broad = self.questions(step)
-        total, groups = self.loss(question)
-        if dense is not None:
-            other, _ = self.loss(dense, dense=True)
-            groups["loss_dense"] = other.item()
-            total = total + self.config.mix.dense_weight * other
-        if broad is not None:
-            other, apart = self.loss(broad)
-            groups["loss_broad"] = apart.get("loss_z", other.item())
-            total = total + self.config.mix.broad_weight * other
+        questions = Questions(*self.questions(step))
+        total, figures = self.loss(*questions.share(self.ranks))
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        # The ranks' gradients are averaged, and their losses are parts of a sum.
+        (self.ranks.count * total).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), options.clip_norm)
-        loss, size = total.item(), float(norm)
-        if self.guard.usable(step + 1, loss, size):
+        *each, size, ess = self._gather(figures, norm, effective_sample(questions.usual.weight))
+        found = loss_figures(questions, each)
+        if self.guard.usable(step + 1, found["loss"], size):
             self.optimiser.step()
             self._smooth(step)
         self.objects += self.config.objects_per_step
         return {
             "step": step + 1, "objects": self.objects,
-            "learning_rate": rate, "loss": loss, **groups, "gradient_norm": size,
-            "weight_ess": round(effective_share(question.weight), 4),
-            "skipped": self.guard.skipped,
+            "learning_rate": rate, **found, "gradient_norm": size,
+            "weight_ess": round(ess, 4), "skipped": self.guard.skipped,
         }  # fmt: skip
+
+    def _gather(self, figures: Tensor, *common: Tensor) -> list[float]:
+        """Sums of the figures over the ranks, and what all have in common: read at once."""
+        same = torch.stack([value.double() for value in common])
+        if not self.ranks.first:
+            same.zero_()
+        values = torch.cat((figures.double(), same))
+        self.ranks.add(values)
+        return values.tolist()
 
     def run(
         self, start: int, progress: Callable[[int, int], None] | None, stop_after: int | None
@@ -283,6 +299,8 @@ class _Trainer:
             record["seconds"] = round(self.seconds, 1)
             rate = self.config.objects_per_step * (len(clock) - 1) / max(clock[-1] - clock[0], 1e-9)
             record["samples_per_second"] = round(rate, 1)
+            if not self.ranks.first:
+                continue
             if step % options.validate_every == 0 or step == last:
                 record["validation"] = validate(self.network, self.average, self.setup, options)
                 logger.info("step %d: %s", step, record)
@@ -300,6 +318,8 @@ class _Trainer:
             count = self.rollbacks + 1
             logger.warning("the training diverged at step %d: %s; rolling back", step + 1, reason)
             back = self.restore()
+            if self.ranks.first:
+                self.journal.cut(back)
             self.rollbacks = count
             self.history.append({"step": back, "rollback": count, "from": step + 1, "why": reason})
             self.guard.forget()
@@ -372,12 +392,3 @@ def _changes(old: Any, new: Any, name: str = "") -> dict[str, list[Any]]:
             found.update(_changes(old[key], new[key], f"{name}.{key}" if name else key))
         return dict(sorted(found.items()))
     return {} if old == new else {name: [old, new]}
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(name)
-    except RuntimeError as exc:
-        raise InputError(f"unknown device {name!r}; use 'auto', 'cpu' or 'cuda'") from exc

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from jpassed.simulator.galaxies import GalaxySimulator
+from jpassed.training.ranks import Ranks
 from jpassed.training.weighting import DensityWeights, density_weights
 
 __all__ = ["Galaxies", "GalaxyPool", "GalaxyStore"]
@@ -114,6 +115,8 @@ class GalaxyPool(GalaxyStore):
         over the selection's limit. The pool keeps the simulator's own prior among the rest.
     density, clip : float
         See `density_weights`.
+    ranks : Ranks, optional
+        Processes that share the simulation: each makes some of the segments for all.
     """
 
     def __init__(
@@ -127,9 +130,13 @@ class GalaxyPool(GalaxyStore):
         faintest: float,
         density: float = 0.0,
         clip: float = 5.0,
+        ranks: Ranks | None = None,
     ) -> None:
         super().__init__(names, simulator.device, density=density, clip=clip)
         self.simulator, self.seed = simulator, seed
+        self.ranks = Ranks() if ranks is None else ranks
+        # Segments that are made and not yet in the pool: every rank makes one for all.
+        self._ahead: dict[int, Galaxies] = {}
         self.segments = max(1, size // segment)
         self.segment, self.faintest = segment, faintest
         self.refreshes = 0
@@ -139,12 +146,14 @@ class GalaxyPool(GalaxyStore):
         newest = [0] * self.segments
         for r in range(refreshes + self.segments):
             newest[r % self.segments] = r
-        parts = []
-        for done, index in enumerate(newest):
-            parts.append(self._simulate(index))
+        parts: list[Galaxies] = []
+        step = self.ranks.count
+        for first in range(0, self.segments, step):
+            parts += self._simulate_each(newest[first : first + step])
             if progress is not None:
-                progress(done + 1, self.segments)
+                progress(len(parts), self.segments)
         self.refreshes = refreshes
+        self._ahead.clear()
         self.hold(
             Galaxies(*(torch.cat([getattr(p, f) for p in parts]) for f in Galaxies.__annotations__))
         )
@@ -155,12 +164,36 @@ class GalaxyPool(GalaxyStore):
             self.fill()
             return
         index = self.refreshes + self.segments
-        new = self._simulate(index)
+        if index not in self._ahead:
+            coming = list(range(index, index + self.ranks.count))
+            self._ahead.update(zip(coming, self._simulate_each(coming), strict=True))
+        new = self._ahead.pop(index)
         start = (index % self.segments) * self.segment
         for name in Galaxies.__annotations__:
             getattr(self.galaxies, name)[start : start + self.segment] = getattr(new, name)
         self.refreshes += 1
         self.hold(self.galaxies)
+
+    def _simulate_each(self, indices: list[int]) -> list[Galaxies]:
+        """Segments by number, not more than there are ranks: each makes one, and all get all."""
+        ranks = self.ranks
+        if ranks.count == 1:
+            return [self._simulate(index) for index in indices]
+        widths = (len(self.simulator.bands), len(self.names), len(self.names), 1, 1)
+        own = None
+        if ranks.rank < len(indices):
+            made = self._simulate(indices[ranks.rank])
+            columns = (getattr(made, f).float() for f in Galaxies.__annotations__)
+            own = torch.cat([c.reshape(self.segment, -1) for c in columns], 1)
+        found = []
+        for owner in range(len(indices)):
+            table = torch.empty(self.segment, sum(widths), device=self.device)
+            if own is not None and owner == ranks.rank:
+                table = own
+            ranks.hand_out(table, owner)
+            flux, labels, observable, mag, weight = table.split(widths, 1)
+            found.append(Galaxies(flux, labels, observable > 0, mag[:, 0], weight[:, 0]))
+        return found
 
     def _simulate(self, index: int) -> Galaxies:
         generator = torch.Generator(device=self.simulator.device)

@@ -19,6 +19,7 @@ from jpassed.tokens.build import BandLayout
 from jpassed.tokens.scaling import LabelScaling
 from jpassed.training.config import TrainingConfig
 from jpassed.training.pool import GalaxyPool
+from jpassed.training.ranks import Ranks
 from jpassed.training.shards import ShardedSource
 from jpassed.training.sources import Observation, SimulatedSource, TableSource
 from jpassed.training.steps import Questioner
@@ -64,8 +65,11 @@ def prepare(
     *,
     ssp: tuple[str, ...] | None = None,
     lines: str | None = None,
+    ranks: Ranks | None = None,
 ) -> Setup:
     """Read every file that the configuration names, and build the sources.
+
+    Of several `ranks` each reads all, and they share the simulation.
 
     Raises
     ------
@@ -112,7 +116,7 @@ def prepare(
     pool = GalaxyPool(
         simulator, scaling.names, seed=config.seed, size=simulation.pool,
         segment=simulation.segment, faintest=simulation.r_select + 0.8,
-        density=config.mix.density, clip=config.mix.clip,
+        density=config.mix.density, clip=config.mix.clip, ranks=ranks,
     )  # fmt: skip
     column = {name: i for i, name in enumerate(names)}
     groups = [

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.exceptions import FileError, ModelError
+from jpassed.nn.checkpoint import CARD, WEIGHTS
+from jpassed.training.journal import CSV, LOG
 from jpassed.training.muon import Optimisers
 
-__all__ = ["read_state", "write_state"]
+__all__ = ["clear_leftovers", "read_state", "write_state"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,13 @@ def write_state(
         os.replace(temporary, folder / STATE)
     except OSError as exc:
         raise FileError(f"cannot write the checkpoint in {folder}: {exc}") from exc
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the unfinished files that a killed training left under temporary names."""
+    for name in (STATE, WEIGHTS, CARD, LOG, CSV):
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def read_state(

@@ -38,6 +38,8 @@ class Question:
     weight : Tensor
         (N,) importance weights, mean 1: with them, posteriors refer to the declared prior
         whatever the context shows (see `jpassed.training.importance`).
+    whole : Question or None
+        The question that this one is a part of.
     """
 
     context: Context
@@ -46,6 +48,27 @@ class Question:
     error: Tensor
     asked: Tensor
     weight: Tensor
+    whole: Question | None = None
+
+    @property
+    def objects(self) -> int:
+        """Objects of the whole question."""
+        return len(self.weight if self.whole is None else self.whole.weight)
+
+    def take(self, rows: slice) -> Question:
+        """The same question about some of the objects."""
+        context = self.context
+        part = Context(
+            None if context.patch is None else context.patch[rows],
+            context.bands[rows],
+            context.labels[rows],
+            context.log_scale[rows],
+            context.has_scale[rows],
+        )
+        return Question(
+            part, self.requests, self.target[rows], self.error[rows], self.asked[rows],
+            self.weight[rows], whole=self.whole or self,
+        )  # fmt: skip
 
 
 class Questioner:
