@@ -1,1 +1,7 @@
 """Whole surveys: HATS catalogues and folders of Parquet files, on a Dask cluster."""
+
+from __future__ import annotations
+
+from jpassed.cluster.hats import annotate_hats
+
+__all__ = ["annotate_hats"]

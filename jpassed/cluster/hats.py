@@ -1,0 +1,254 @@
+"""A HATS catalogue in, the same catalogue with predictions out, through LSDB on Dask."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jpassed.cluster.described import COLUMN_LIST, describe_schema
+from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
+from jpassed.cluster.work import EXAMPLE_ROWS, Work, check_options, open_work
+from jpassed.exceptions import FileError, InputError, MissingDependencyError
+from jpassed.io.folders import check_folder
+from jpassed.io.texts import one_line
+
+__all__ = ["annotate_hats"]
+
+logger = logging.getLogger(__name__)
+
+_COPIED = ("partition_info.csv", "point_map.fits", "skymap*.fits")
+"""Files of a catalogue that tell where its rows are: the same of the annotated one."""
+
+
+def annotate_hats(
+    catalog: str | Path,
+    output: str | Path,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    columns: str | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> int:
+    """Annotate a HATS catalogue partition by partition.
+
+    Parameters
+    ----------
+    catalog : str or Path
+        Folder or URL of a catalogue, or of a collection (its main catalogue is taken).
+    output : str or Path
+        Folder of the annotated catalogue, which has the same partitions. It is there when it is
+        whole. Workers on other machines must see it under the same path.
+    scheduler : str, optional
+        Address or scheduler file of a Dask cluster; a local one is made otherwise.
+    workers : int, optional
+        Processes of the local one.
+    columns : str or Path, optional
+        A list of columns, or a table with columns of the same names, that has the units,
+        descriptions and UCDs that the catalogue lost.
+    overwrite : bool
+        Whether an earlier output may be replaced.
+    resume : bool
+        Go on with what an earlier run left.
+    progress : callable, optional
+        Called with (rows done, rows).
+    **options
+        Of `jpassed.annotate`.
+
+    Returns
+    -------
+    int
+        Rows.
+
+    Raises
+    ------
+    FileError
+        If the catalogue cannot be read, the output is in the way, or a worker cannot write.
+    InputError, UnrecognisedTableError, UnknownNameError, ModelError
+        See `jpassed.annotate`.
+    ServiceError
+        If the cluster cannot be reached.
+    MissingDependencyError
+        Without LSDB and Dask.
+
+    Notes
+    -----
+    Predictions are those of `jpassed.annotate` for the same rows, to the last bit on processors
+    of one kind. What is drawn at random (`samples`, derived quantities, `refine`) belongs to seed,
+    partition and row. The processes of a local cluster import the main script again: in a script
+    this call belongs under ``if __name__ == "__main__":``.
+
+    Examples
+    --------
+    >>> annotate_hats("minijpas_hats", "minijpas_jp", workers=8)  # doctest: +SKIP
+    """
+    check_options(options)
+    check_folder(output, overwrite, marks=(COLUMN_LIST,))
+    opened = _opened(catalog)
+    info = opened.hc_structure.catalog_info
+    pixels = list(opened.get_healpix_pixels())
+    example = _example(opened, columns)
+    total = int(info.total_rows or 0)
+    source = {
+        "hats": str(info.catalog_name),
+        "rows": total,
+        "partitions": hashlib.sha256(repr(sorted(map(str, pixels))).encode()).hexdigest()[:16],
+    }
+    work = open_work(output, source, example, options, resume=resume)
+    left = [p for p in pixels if not (work.folder / _pixel_path(p)).is_file()]
+    logger.info("%s: %d of %d partitions to do", work.folder, len(left), len(pixels))
+    before = 0
+    if left:
+        if len(left) < len(pixels):
+            before = sum(rows for p, rows in _lengths(work, pixels) if p not in set(left))
+        with cluster_client(scheduler, workers) as client:
+            mapped = opened.partitions[left].map_partitions(
+                _annotate_pixel,
+                str(work.folder),
+                work.token,
+                example.schema.names,
+                meta=_meta(),
+                include_pixel=True,
+            )
+            order = mapped.get_ordered_healpix_pixels()
+            futures = client.compute(mapped.to_delayed(), retries=RETRIES)
+            run_parts(
+                {f: f"partition {p}" for f, p in zip(futures, order, strict=True)},
+                total=total,
+                read=_read,
+                progress=None if progress is None else lambda n, all: progress(before + n, all),
+            )
+    rows = sum(n for _, n in _lengths(work, pixels))
+    _complete(work, opened, Path(output).name, rows)
+    work.finish(output, overwrite)
+    return rows
+
+
+def _opened(catalog: str | Path) -> Any:
+    try:
+        import lsdb
+    except ImportError as exc:
+        raise MissingDependencyError(
+            "HATS catalogues need LSDB: python -m pip install 'jpassed[distributed]'"
+        ) from exc
+    try:
+        return lsdb.open_catalog(str(catalog), columns="all")
+    except Exception as exc:  # files, properties and schemas raise errors of many kinds
+        raise FileError(
+            f"{catalog} is no HATS catalogue that can be read: {one_line(exc)}"
+        ) from exc
+
+
+def _example(opened: Any, columns: str | Path | None) -> Any:
+    """First rows of a catalogue, with all that is known of its columns."""
+    import dask
+
+    base = opened.hc_structure.catalog_base_dir
+    for number in range(opened.npartitions):
+        try:
+            with dask.config.set(scheduler="synchronous"):
+                frame = opened.partitions[number].compute(progress_bar=False)
+        except Exception as exc:  # files, types and schemas raise errors of many kinds
+            raise FileError(f"{base} cannot be read: {one_line(exc)}") from exc
+        rows = frame.iloc[:EXAMPLE_ROWS].to_pyarrow()
+        if rows.num_rows:
+            schema = rows.schema.with_metadata(_file_metadata(opened))
+            return rows.cast(describe_schema(schema, folder=base, columns=columns))
+    raise InputError(f"{base}: the catalogue has no rows")
+
+
+def _file_metadata(opened: Any) -> dict[bytes, bytes]:
+    """What the catalogue's files say of themselves, common metadata first."""
+    import hats
+    import pyarrow.parquet
+
+    structure = opened.hc_structure
+    base, suffix = structure.catalog_base_dir, structure.catalog_info.npix_suffix
+    first = hats.io.paths.pixel_catalog_file(
+        base, structure.get_healpix_pixels()[0], npix_suffix=suffix
+    )
+    found: dict[bytes, bytes] = {}
+    for path in (base / "dataset" / "_common_metadata", first):
+        try:
+            schema = pyarrow.parquet.read_schema(path.path, filesystem=path.fs)
+        except Exception as exc:
+            logger.debug("%s: no metadata: %s", path, exc)
+            continue
+        found = {**(schema.metadata or {}), **found}
+    return {key: text for key, text in found.items() if key != b"pandas"}
+
+
+def _meta() -> Any:
+    import pandas
+
+    return pandas.DataFrame(
+        {"rows": pandas.Series(dtype="int64"), "outcome": pandas.Series(dtype="object")}
+    )
+
+
+def _annotate_pixel(frame: Any, pixel: Any, folder: str, token: str, names: list[str]) -> Any:
+    """Annotate a partition and write it; what LSDB gets back is one row that says so."""
+    import pandas
+
+    key = (int(pixel.order), int(pixel.pixel))
+    rows = frame.to_pyarrow().select(names)
+    outcome = outcome_of(folder, token, _pixel_path(pixel), [rows], key)
+    return pandas.DataFrame(
+        {"rows": [outcome.rows], "outcome": pandas.Series([outcome], dtype="object")}
+    )
+
+
+def _read(result: Any) -> Outcome:
+    outcome: Outcome = result["outcome"].iloc[0]
+    return outcome
+
+
+def _pixel_path(pixel: Any) -> str:
+    """Path of a partition within a catalogue, as the HATS standard has it."""
+    number = int(pixel.pixel)
+    return (
+        f"dataset/Norder={int(pixel.order)}/Dir={number // 10_000 * 10_000}/Npix={number}.parquet"
+    )
+
+
+def _lengths(work: Work, pixels: list[Any]) -> list[tuple[Any, int]]:
+    from jpassed.cluster.parts import rows_of
+
+    paths = [(p, work.folder / _pixel_path(p)) for p in pixels]
+    return [(p, rows_of(path)) for p, path in paths if path.is_file()]
+
+
+def _complete(work: Work, opened: Any, name: str, rows: int) -> None:
+    """Write what makes a HATS catalogue of the partitions."""
+    import hats.io
+    import pyarrow.parquet
+
+    structure = opened.hc_structure
+    base, info = structure.catalog_base_dir, structure.catalog_info
+    if info.total_rows and rows != int(info.total_rows):
+        raise FileError(
+            f"{base} says that it has {info.total_rows} rows; its partitions have {rows}"
+        )
+    for pattern in _COPIED:
+        for path in base.glob(pattern):
+            with path.open("rb") as old, open(work.folder / path.name, "wb") as new:
+                shutil.copyfileobj(old, new)
+    hats.io.write_parquet_metadata(work.folder)
+    pyarrow.parquet.write_metadata(work.schema, work.folder / "dataset" / "_common_metadata")
+    shown = info.default_columns
+    told = work.schema_meta()
+    changed = info.copy_and_update(
+        catalog_name=name,
+        total_rows=rows,
+        npix_suffix=".parquet",
+        default_columns=None if shown is None else [*shown, *work.new],
+        **info.new_provenance_dict(work.folder, builder=f"jpassed {work.task['jpassed']}"),
+        **{key: str(value) for key, value in told.items() if str(key).startswith("jp_")},
+    )
+    changed.to_properties_file(work.folder)

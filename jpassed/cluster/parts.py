@@ -1,0 +1,199 @@
+"""One part of a catalogue, annotated by a worker and written as one file."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import jpassed
+from jpassed.annotation.streaming import SHOWN
+from jpassed.annotation.table import annotate
+from jpassed.cluster.work import HIDDEN, Work, read_work, survey_of
+from jpassed.exceptions import FileError, InputError, JpassedError, ModelError
+from jpassed.io.atomic import atomic_output
+from jpassed.io.native_columns import plain_table, quantity_table
+from jpassed.io.parquet_tables import META_KEY, arrow_table, table_from_arrow
+from jpassed.weights import load_model
+
+__all__ = ["ROWS_AT_ONCE", "PartAnnotator", "part_annotator", "rows_of", "write_part"]
+
+ROWS_AT_ONCE = 16_384
+"""Rows that are annotated and written at a time: what a worker needs in memory beside its part."""
+
+_MESSAGES = "jpassed.annotation.task"
+
+
+class PartAnnotator:
+    """`annotate` for the parts of a catalogue, with columns as `Work` says.
+
+    Parameters
+    ----------
+    work : Work
+
+    Raises
+    ------
+    ModelError
+        If this machine has another version of jpassed, or other weights.
+    """
+
+    def __init__(self, work: Work) -> None:
+        import torch
+
+        if work.task["jpassed"] != jpassed.__version__:
+            raise ModelError(
+                f"this worker has jpassed {jpassed.__version__}, the work was begun with "
+                f"{work.task['jpassed']}"
+            )
+        # Dask runs a task a thread: more threads in each only get in each other's way.
+        torch.set_num_threads(1)
+        self.work = work
+        options = dict(work.task["options"])
+        loaded = load_model(options["model"])
+        if loaded.digest != work.task["weights"]:
+            raise ModelError(
+                f"model {options['model']}: this worker has the weights {loaded.digest}, the work "
+                f"was begun with {work.task['weights']}"
+            )
+        if not options.get("refine"):  # which finds its own files beside the model's
+            options["model"] = loaded
+        if options.get("zeropoints") is not None:
+            options["zeropoints"] = work.folder / HIDDEN / options["zeropoints"]
+        options["survey"] = survey_of(work)
+        self._options = options
+        self._said = work.example.schema.metadata[META_KEY]
+
+    def __call__(self, rows: Any, key: Sequence[int]) -> Any:
+        """Annotate some rows.
+
+        Parameters
+        ----------
+        rows : pyarrow.Table
+            With the columns of the example.
+        key : sequence of int
+            Tells these rows from all others: what is drawn at random depends on it.
+
+        Returns
+        -------
+        pyarrow.Table
+            Of the schema of the work: the columns as they were, and the new ones.
+
+        Raises
+        ------
+        InputError
+            See `jpassed.annotate`; also if new columns come out otherwise than the example's.
+        """
+        import pyarrow
+
+        work = self.work
+        options = dict(self._options)
+        seed = options.get("seed", 0)
+        if seed is not None:
+            mixed = np.random.SeedSequence([int(seed), *key])
+            options["seed"] = int(mixed.generate_state(1)[0])
+        table = quantity_table(
+            table_from_arrow(rows.replace_schema_metadata({META_KEY: self._said}), work.folder)
+        )
+        if len(table) == 0:
+            return work.schema.empty_table()
+        result = annotate(table, **options)
+        if missing := [name for name in work.new if name not in result.colnames]:
+            raise InputError(f"{', '.join(missing)}: in the first rows, but not in these")
+        added = arrow_table(plain_table(result[work.new]))
+        kept = [rows[name] for name in work.task["kept"]]
+        arrays = [
+            column if column.type == field.type else column.cast(field.type)
+            for column, field in zip([*kept, *added.columns], work.schema, strict=True)
+        ]
+        return pyarrow.Table.from_arrays(arrays, schema=work.schema)
+
+
+@lru_cache(maxsize=2)
+def part_annotator(folder: str, token: str) -> PartAnnotator:
+    """The annotator of an unfinished output: made once in a process, whatever it is asked for."""
+    work = read_work(Path(folder))
+    if work.token != token:
+        raise FileError(f"{folder} belongs to other work by now")
+    return PartAnnotator(work)
+
+
+def write_part(
+    folder: str, token: str, path: str, batches: Iterable[Any], key: Sequence[int]
+) -> tuple[int, list[str]]:
+    """Annotate the rows of one file of the output; it is there whole or not at all.
+
+    Parameters
+    ----------
+    folder, token : str
+        See `part_annotator`.
+    path : str
+        Of the file, in `folder`.
+    batches : iterable of pyarrow.Table
+        Its rows.
+    key : sequence of int
+        Tells the part from all others.
+
+    Returns
+    -------
+    rows : int
+    messages : list of str
+        What was said of the values, a few of it.
+
+    Raises
+    ------
+    JpassedError
+    """
+    import pyarrow.parquet
+
+    target = Path(folder) / path
+    if target.exists():  # the worker that wrote it was lost before it could say so
+        return rows_of(target), []
+    annotator = part_annotator(folder, token)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    rows = 0
+    with _caught() as messages, atomic_output(target, overwrite=True) as temporary:
+        with pyarrow.parquet.ParquetWriter(
+            temporary, annotator.work.schema, compression="zstd"
+        ) as writer:
+            for batch in batches:
+                for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+                    chunk = batch.slice(start, ROWS_AT_ONCE)
+                    writer.write_table(annotator(chunk, [*key, rows]))
+                    rows += chunk.num_rows
+    return rows, messages
+
+
+def rows_of(path: Path) -> int:
+    """Rows of a Parquet file."""
+    import pyarrow.parquet
+
+    return int(pyarrow.parquet.read_metadata(path).num_rows)
+
+
+def told(error: JpassedError) -> str:
+    """An error as a text that survives the way to another process: its class and its message."""
+    return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def _caught() -> Iterator[list[str]]:
+    """Messages on the values of a table; they are not shown where nobody looks."""
+    found: list[str] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if len(found) < SHOWN and text not in found:
+            found.append(text)
+        return False
+
+    source = logging.getLogger(_MESSAGES)
+    source.addFilter(keep)
+    try:
+        yield found
+    finally:
+        source.removeFilter(keep)

@@ -1,0 +1,307 @@
+"""What workers have to do: kept in the folder of the output, where all of them find it.
+
+Nothing but the name of that folder travels with a task: a schema with its descriptions is larger
+than the tasks of a whole survey should be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jpassed
+from jpassed.annotation.output import written_before
+from jpassed.annotation.refined import ROW_COLUMNS
+from jpassed.annotation.streaming import PageAnnotator
+from jpassed.annotation.table import annotate
+from jpassed.annotation.task import read_outputs
+from jpassed.cluster.described import COLUMN_LIST, list_columns, said_of, votable_metadata
+from jpassed.exceptions import FileError, InputError
+from jpassed.io.atomic import atomic_output
+from jpassed.io.folders import check_folder
+from jpassed.io.native_columns import plain_table, quantity_table
+from jpassed.io.parquet_tables import META_KEY, arrow_table, table_from_arrow
+from jpassed.io.texts import as_json
+from jpassed.surveys import load_survey
+from jpassed.weights import find_model, model_vocabulary
+
+__all__ = [
+    "HIDDEN",
+    "Work",
+    "check_options",
+    "open_work",
+    "read_work",
+    "survey_of",
+    "unfinished_folder",
+]
+
+logger = logging.getLogger(__name__)
+
+HIDDEN = ".jpassed"
+"""Folder within the output that is there as long as it is worked on."""
+
+_TASK, _EXAMPLE, _SCHEMA = "task.json", "example.parquet", "schema.parquet"
+
+EXAMPLE_ROWS = 256
+"""Rows that are annotated before any worker starts: they show what the columns will be."""
+
+
+def unfinished_folder(output: str | Path) -> Path:
+    """Where an output is until it is whole: beside its place."""
+    path = Path(os.path.abspath(output))
+    return path.with_name(f"{path.name}.jpassed-unfinished")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A catalogue to be annotated part by part.
+
+    Attributes
+    ----------
+    folder : Path
+        The unfinished output.
+    task : dict
+        What decides on the result, in plain values.
+    schema : pyarrow.Schema
+        Of every file of the output.
+    """
+
+    folder: Path
+    task: dict[str, Any]
+    schema: Any
+
+    @property
+    def token(self) -> str:
+        """Changes with anything that decides on the result."""
+        return hashlib.sha256(_text(self.task).encode()).hexdigest()[:16]
+
+    @property
+    def example(self) -> Any:
+        """The first rows, with all that is known of the columns in the schema."""
+        import pyarrow.parquet
+
+        return pyarrow.parquet.read_table(self.folder / HIDDEN / _EXAMPLE)
+
+    @property
+    def new(self) -> list[str]:
+        """Columns that are added."""
+        return list(self.task["new"])
+
+    def schema_meta(self) -> dict[str, Any]:
+        """The table's meta: model, version and so on."""
+        return dict(_described(self.schema).meta)
+
+    def finish(self, output: str | Path, overwrite: bool) -> None:
+        """Give the folder its name, in place of an earlier output if that is allowed."""
+        target = Path(os.path.abspath(output))
+        for left in self.folder.rglob(".*.part"):  # of workers that were killed
+            left.unlink(missing_ok=True)
+        list_columns(_described(self.schema), self.folder)
+        check_folder(target, overwrite, marks=(COLUMN_LIST,))
+        old = target.with_name(f".{target.name}.{self.token}.old")
+        try:
+            if target.exists():
+                target.rename(old)
+            self.folder.rename(target)
+        except OSError as exc:
+            raise FileError(f"cannot rename {self.folder} to {target}: {exc}") from exc
+        shutil.rmtree(target / HIDDEN)
+        if old.exists():
+            shutil.rmtree(old)
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Refuse what `annotate` does not know, or what cannot be sent to other machines.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+    """
+    known = set(inspect.signature(annotate).parameters) - {"table", "progress"}
+    if stray := sorted(set(options) - known):
+        raise InputError(
+            f"unknown options: {', '.join(stray)}; known are {', '.join(sorted(known))}"
+        )
+    for name in ("model", "survey", "zeropoints"):
+        value = options.get(name)
+        if value is not None and not isinstance(value, (str, os.PathLike)):
+            raise InputError(
+                f"{name}: expected a name or a path, which workers can read, got "
+                f"{type(value).__name__}"
+            )
+    read_outputs(options.get("outputs"), model_vocabulary(options.get("model", "default")))
+
+
+def open_work(
+    output: str | Path,
+    source: Mapping[str, Any],
+    example: Any,
+    options: Mapping[str, Any],
+    *,
+    resume: bool,
+) -> Work:
+    """Begin with an output, or go on with it.
+
+    Parameters
+    ----------
+    output : str or Path
+    source : mapping
+        What is annotated, in plain values: another source is other work.
+    example : pyarrow.Table
+        Its first rows, with a schema of `describe_schema`.
+    options : mapping
+        Of `jpassed.annotate`.
+    resume : bool
+        Go on with what an earlier run left; otherwise that is in the way.
+
+    Raises
+    ------
+    FileError
+        If an unfinished output is in the way, or is one of other work.
+    InputError
+        See `jpassed.annotate`.
+    """
+    import pyarrow.parquet
+
+    folder = unfinished_folder(output)
+    told = json.loads(json.dumps(PageAnnotator(**options).task, default=as_json))
+    work, result = _begin(folder, example, options)
+    work.task.update(source=dict(source), decides=told)
+    if folder.exists():
+        return _go_on(work, resume)
+    hidden = folder / HIDDEN
+    try:
+        hidden.mkdir(parents=True)
+        for name in ("survey", "zeropoints"):  # workers may not see where they are
+            path = Path(str(work.task["options"].get(name) or ""))
+            if path.is_file():
+                kept = hidden / f"{name}{path.suffix}"
+                shutil.copyfile(path, kept)
+                work.task["options"][name] = kept.name
+        pyarrow.parquet.write_table(example, hidden / _EXAMPLE)
+        pyarrow.parquet.write_metadata(work.schema, hidden / _SCHEMA)
+        with atomic_output(hidden / _TASK) as temporary:
+            temporary.write_text(_text(work.task), encoding="utf-8")
+    except OSError as exc:
+        if isinstance(exc, FileError):
+            raise
+        raise FileError(f"cannot write {folder}: {exc}") from exc
+    logger.info("%s: %d new columns", folder, len(work.new))
+    return work
+
+
+def read_work(folder: Path) -> Work:
+    """The work that an unfinished output belongs to.
+
+    Raises
+    ------
+    FileError
+        If the folder is not there, or damaged.
+    """
+    import pyarrow.parquet
+
+    hidden = folder / HIDDEN
+    try:
+        task = json.loads((hidden / _TASK).read_text(encoding="utf-8"))
+        schema = pyarrow.parquet.read_schema(hidden / _SCHEMA)
+    except (OSError, ValueError) as exc:
+        raise FileError(
+            f"{folder} cannot be read ({exc}): the output must lie on storage that all workers share"
+        ) from exc
+    return Work(folder, task, schema)
+
+
+def survey_of(work: Work) -> Any:
+    """The survey whose columns are read: the one asked for, or found in the example."""
+    from jpassed.exceptions import UnrecognisedTableError
+    from jpassed.surveys import detect_survey
+
+    asked = work.task["options"].get("survey", "auto")
+    if asked != "auto":
+        path = work.folder / HIDDEN / asked
+        return load_survey(path if path.is_file() else asked)
+    try:
+        return detect_survey(quantity_table(table_from_arrow(work.example, work.folder)))
+    except UnrecognisedTableError:
+        return "auto"
+
+
+def _begin(folder: Path, example: Any, options: Mapping[str, Any]) -> tuple[Work, Any]:
+    """Annotate the example; everything that may be wrong with options and columns is told here."""
+    table = quantity_table(table_from_arrow(example, folder))
+    result = annotate(table, **options)
+    asked = read_outputs(options.get("outputs"), model_vocabulary(options.get("model", "default")))
+    replaced = set(written_before(table.colnames, asked))
+    replaced |= {name for name in table.colnames if name.lower() in ROW_COLUMNS}
+    if not options.get("replace_columns"):
+        replaced = set()
+    kept = [name for name in example.schema.names if name not in replaced]
+    new = result.colnames[len([name for name in table.colnames if name not in replaced]) :]
+    plain = {str(key): _plain(value) for key, value in options.items()}
+    plain["model"] = _model_place(options.get("model", "default"))
+    precision = result.meta.get("jp_precision")
+    if precision and "precision" in inspect.signature(annotate).parameters:
+        plain["precision"] = str(
+            precision
+        )  # that of this machine: workers may have other processors
+    task = {"options": plain, "kept": kept, "new": new, "jpassed": jpassed.__version__}
+    task["weights"] = str(result.meta["jp_weights"])
+    return Work(folder, task, _output_schema(example, result, kept, new)), result
+
+
+def _output_schema(example: Any, result: Any, kept: list[str], new: list[str]) -> Any:
+    import pyarrow
+
+    plain = plain_table(result)
+    added = arrow_table(plain[new])
+    fields = [example.schema.field(name) for name in kept]
+    fields += [pyarrow.field(field.name, field.type) for field in added.schema]
+    metadata = {META_KEY: said_of(plain), **votable_metadata(plain.copy())}
+    return pyarrow.schema(fields, metadata=metadata)
+
+
+def _go_on(work: Work, resume: bool) -> Work:
+    if not resume:
+        raise FileError(
+            f"{work.folder} holds what an earlier run left; go on with it (--resume), or remove it"
+        )
+    old = read_work(work.folder)
+    given = ("source", "decides", "kept", "new", "weights", "jpassed")
+    differ = [name for name in given if old.task.get(name) != work.task.get(name)]
+    if differ:
+        raise FileError(
+            f"{work.folder} is what an earlier run with other {', '.join(differ)} left; run that "
+            "again, choose another output, or remove the folder"
+        )
+    return old
+
+
+def _described(schema: Any) -> Any:
+    """A table without rows, with all that a schema says of its columns."""
+    return table_from_arrow(schema.empty_table(), Path("."))
+
+
+def _model_place(model: Any) -> str:
+    text = os.fspath(model)
+    embedded = find_model(model).parent.samefile(find_model("default").parent)
+    return text if embedded else os.path.abspath(text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.path.abspath(value)
+    if isinstance(value, Mapping):
+        return {str(k): str(v) for k, v in value.items()}
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _text(task: Mapping[str, Any]) -> str:
+    return json.dumps(task, indent=1, sort_keys=True, default=as_json)
