@@ -58,7 +58,7 @@ class PageAnnotator:
     def __init__(
         self, *, progress: Callable[[int, int], None] | None = None, **options: Any
     ) -> None:
-        self._options = dict(options)
+        self._options, self._given = dict(options), dict(options)
         self._progress = progress
         # A slip there is told before a page is asked.
         read_outputs(
@@ -72,6 +72,11 @@ class PageAnnotator:
         self._survey: Any = None
 
     @property
+    def options(self) -> dict[str, Any]:
+        """What was given, as `annotate` takes it."""
+        return dict(self._given)
+
+    @property
     def task(self) -> dict[str, Any]:
         """What decides on the result, in plain values."""
         own = {key: _plain(value) for key, value in self._options.items() if key != "device"}
@@ -81,7 +86,9 @@ class PageAnnotator:
         calibrated = hashlib.sha256(maps.encode()).hexdigest()[:16]
         return {**own, "model": f"{model} {calibrated}", "jpassed": jpassed.__version__}
 
-    def __call__(self, page: QTable, before: int) -> QTable:
+    def __call__(
+        self, page: QTable, before: int, progress: Callable[[int, int], None] | None = None
+    ) -> QTable:
         """Annotate a page that has so many rows before it.
 
         Raises
@@ -96,7 +103,7 @@ class PageAnnotator:
             options["seed"] = int(seed) if before == 0 else int(mixed.generate_state(1)[0])
         options["survey"] = self._recognised(page)
         try:
-            return annotate(page, progress=self._progress, **options)
+            return annotate(page, progress=progress or self._progress, **options)
         except InputError as exc:
             if before == 0:
                 raise

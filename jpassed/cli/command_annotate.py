@@ -22,6 +22,17 @@ from jpassed.cli.samp_sending import check_hub, send_to_hub
 @click.argument("source", metavar="IN", type=input_path(), required=False)
 @output_option(required=False, said="Default: IN_jpassed.ext beside IN, in the same format.")
 @annotate_options()
+@click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that share the rows, one thread (or GPU) each.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on where a run that was killed or interrupted had come."
+)
 @click.option("--samp", is_flag=True, help="Send the result to TOPCAT and its like, over SAMP.")
 @click.option(
     "--tap", metavar="SERVICE", help="Annotate the answer of a TAP service, its name or URL."
@@ -39,6 +50,8 @@ def command(
     samp: bool,
     tap: str | None,
     adql: str | None,
+    workers: int,
+    resume: bool,
     **given: Any,
 ) -> None:
     """
@@ -53,6 +66,8 @@ def command(
     if tap is not None:
         if source is not None or adql is None or output is None:
             raise click.UsageError("--tap wants --adql and -o OUT, and no IN.")
+        if workers > 1:
+            raise click.UsageError("--workers: only of files, not with --tap.")
         check_target(output, overwrite)
         if samp:
             check_hub()
@@ -65,19 +80,25 @@ def command(
     if stray := _of_services(ctx):
         raise click.UsageError(f"{', '.join(stray)}: only with --tap.")
 
-    from jpassed.annotation import annotate
-    from jpassed.annotation.streaming import few_messages
-    from jpassed.io.catalogs import default_output, read_catalog, write_catalog
+    from jpassed.annotation.files import annotate_file
+    from jpassed.io.catalogs import default_output
 
     target = output if output is not None else default_output(source)
-    check_target(target, overwrite)
+    if not resume:
+        check_target(target, overwrite)
     if samp:
         check_hub()
-    table = read_catalog(source)
-    with few_messages(), progress_bar("objects") as progress:
-        annotated = annotate(table, **keywords, progress=progress)
-    write_catalog(annotated, target, overwrite=overwrite)
-    click.echo(f"{target}: {len(annotated)} rows")
+    with progress_bar("objects") as progress:
+        rows = annotate_file(
+            source,
+            target,
+            workers=workers,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+            **keywords,
+        )
+    click.echo(f"{target}: {rows} rows")
     if samp:
         send_to_hub(target)
 

@@ -95,7 +95,8 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
     Yields
     ------
     callable or None
-        To be called with the number done and the total; None where stderr is not a terminal.
+        To be called with the number done and the total, 0 where nobody knows; None where stderr
+        is not a terminal.
     """
     if not sys.stderr.isatty():
         yield None
@@ -105,9 +106,9 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
     with tqdm(unit=f" {unit}", file=sys.stderr, leave=False) as bar:
 
         def advance(done: int, total: int) -> None:
-            bar.total = total
+            bar.total = total or None  # 0: nobody knows yet
             bar.update(done - bar.n)
-            if done >= total:
+            if done >= total > 0:
                 bar.refresh()  # tqdm skips updates that follow each other closely
 
         yield advance

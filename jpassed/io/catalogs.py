@@ -22,6 +22,7 @@ __all__ = [
     "list_endings",
     "read_catalog",
     "write_catalog",
+    "write_whole",
 ]
 
 logger = logging.getLogger(__name__)
@@ -133,18 +134,23 @@ def write_catalog(table: Any, path: str | Path, overwrite: bool = False) -> None
     if file.part is not None:
         raise FileError(f"cannot write {path}: '#' picks a table to read, not one to write")
     with atomic_output(file.path, overwrite) as temporary:
-        plain = plain_table(table)
-        if file.format == "csv" and any(plain[name].info.unit for name in plain.colnames):
-            logger.warning("%s: CSV keeps no units and no descriptions of the columns", path)
-        try:
-            _write(plain, temporary, file.format)
-        except (JpassedError, OSError):
-            raise
-        except Exception as exc:  # each writer has its own errors for columns it cannot hold
-            reason = " ".join(str(exc).split()) or type(exc).__name__
-            raise FileError(f"cannot write {path} as {file.format}: {reason}") from exc
-        if file.gzipped:
-            compress(temporary)
+        write_whole(table, file, temporary)
+
+
+def write_whole(table: Any, file: TableFile, temporary: Path) -> None:
+    """Write a table under another name than that of its `file`; see `write_catalog`."""
+    plain = plain_table(table)
+    if file.format == "csv" and any(plain[name].info.unit for name in plain.colnames):
+        logger.warning("%s: CSV keeps no units and no descriptions of the columns", file.path)
+    try:
+        _write(plain, temporary, file.format)
+    except (JpassedError, OSError):
+        raise
+    except Exception as exc:  # each writer has its own errors for columns it cannot hold
+        reason = " ".join(str(exc).split()) or type(exc).__name__
+        raise FileError(f"cannot write {file.path} as {file.format}: {reason}") from exc
+    if file.gzipped:
+        compress(temporary)
 
 
 def _write(table: Any, path: Path, kind: str) -> None:

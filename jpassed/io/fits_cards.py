@@ -28,7 +28,7 @@ from jpassed.io.native_columns import (
 )
 from jpassed.io.texts import META_CARD, as_json, one_line, unpack_meta
 
-__all__ = ["META_CARD", "read_fits", "write_fits"]
+__all__ = ["META_CARD", "choose_table", "read_fits", "write_fits"]
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def read_fits(content: bytes, path: Path, part: str | None) -> Any:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with fits.open(BytesIO(content), memmap=False) as hdus:
-                hdu = _choose(list(hdus), path, part)
+                hdu = choose_table(list(hdus), path, part)
                 if hdus[0].header.get("COLFITS") is True:
                     raise FileError(
                         f"{path} is TOPCAT's column-oriented FITS (colfits), a single row of whole "
@@ -170,7 +170,8 @@ def _add_votable_meta(table: Any, meta: dict[str, Any], columns: dict[str, dict[
         info.meta = {**(info.meta or {}), **further}
 
 
-def _choose(hdus: list[Any], path: Path, part: str | None) -> Any:
+def choose_table(hdus: list[Any], path: Path, part: str | None) -> Any:
+    """The HDU that `part` names, or the only one with a table; raises `FileError` for others."""
     from astropy.io import fits
 
     tables = [k for k, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]

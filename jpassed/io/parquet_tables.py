@@ -17,6 +17,7 @@ from jpassed.io.texts import one_line
 __all__ = [
     "META_KEY",
     "arrow_table",
+    "pyarrow_modules",
     "read_parquet",
     "table_from_arrow",
     "write_parquet",
@@ -27,7 +28,8 @@ META_KEY = b"table_meta_yaml"
 """Where astropy keeps units and descriptions; its own reader finds them there too."""
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def pyarrow_modules() -> tuple[Any, Any]:
+    """`pyarrow` and `pyarrow.parquet`; raises `MissingDependencyError` where they are missing."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -48,7 +50,7 @@ def read_parquet(content: bytes, path: Path) -> Any:
     InputError
         If column names occur twice.
     """
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow_modules()
     try:
         file = parquet.ParquetFile(BytesIO(content))
         refuse_duplicates(file.schema_arrow.names, path)
@@ -79,7 +81,7 @@ def table_from_arrow(source: Any, path: Path) -> Any:
     """
     from astropy.table import Table, serialize
 
-    arrow, _ = _pyarrow()
+    arrow, _ = pyarrow_modules()
     meta, described = _description(source.schema.metadata or {}, path)
     table = Table(meta=meta)
     for name in source.column_names:
@@ -169,7 +171,7 @@ def write_parquet(table: Any, path: Path) -> None:
     FileError
         If a column holds objects that Parquet has no type for.
     """
-    _, parquet = _pyarrow()
+    _, parquet = pyarrow_modules()
     parquet.write_table(arrow_table(table), path)
 
 
@@ -181,7 +183,7 @@ def arrow_table(table: Any) -> Any:
     FileError
         If a column holds objects that Parquet has no type for.
     """
-    arrow, _ = _pyarrow()
+    arrow, _ = pyarrow_modules()
     arrays = _arrays(arrow, table)
     return arrow.Table.from_arrays(arrays, schema=_schema(arrow, table, arrays))
 
@@ -209,7 +211,7 @@ def write_parquet_pieces(
     FileError
         If the pieces are not what `layout` and `rows` say.
     """
-    arrow, parquet = _pyarrow()
+    arrow, parquet = pyarrow_modules()
     example = layout.cast(layout.example(), meta)
     for name, column in layout.columns.items():
         # A text that is there in some row makes a column of texts; one of nulls only has no type.

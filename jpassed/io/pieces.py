@@ -5,29 +5,26 @@ What is in the folder is done: after a crash the work goes on behind the last pi
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
 import os
 import shutil
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import Any, BinaryIO, Self
 
 from jpassed.exceptions import FileError
 from jpassed.io.atomic import atomic_output
-from jpassed.io.catalogs import compress, write_catalog
+from jpassed.io.catalogs import compress, write_whole
 from jpassed.io.formats import table_file
 from jpassed.io.layout import TableLayout, join_tables, joined_meta
 from jpassed.io.native_columns import plain_table
-from jpassed.io.texts import as_json, one_line
+from jpassed.io.piece_files import load_piece, read_note, save_piece
+from jpassed.io.texts import as_json
 
-__all__ = ["Piece", "Pieces", "pieces_folder"]
+__all__ = ["Piece", "Pieces", "is_finished", "pieces_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +32,8 @@ _TASK = "task.json"
 _NOTE = "README.txt"
 _WRITING = "writing.txt"
 """Names the temporary file of an output that is being put together."""
+_FINISHED = "finished.json"
+"""Tells which file is the output, written just before it gets its name."""
 _ABOUT = """\
 jpassed keeps here what is done of {name} while it works on it, and removes the folder at the end.
 Run the same command again to go on; remove the folder to begin anew.
@@ -45,6 +44,21 @@ def pieces_folder(output: str | Path) -> Path:
     """The folder of the pieces of a file, beside it."""
     path = table_file(output).path
     return path.with_name(f"{path.name}.jpassed-pieces")
+
+
+def is_finished(output: str | Path) -> bool:
+    """Whether a run that was killed had put the output of its pieces in place."""
+    path = table_file(output).path
+    try:
+        noted = json.loads((pieces_folder(output) / _FINISHED).read_text(encoding="utf-8"))
+        return bool(noted == _identity(path))
+    except (OSError, ValueError):
+        return False
+
+
+def _identity(path: Path) -> dict[str, int]:
+    found = path.stat()
+    return {"device": found.st_dev, "inode": found.st_ino, "bytes": found.st_size}
 
 
 @dataclass(frozen=True)
@@ -129,15 +143,14 @@ class Pieces:
         keys = tuple(item.item() if hasattr(item, "item") else item for item in after)
         plain = plain_table(table)
         TableLayout.of(plain)  # raises for what a piece cannot hold
-        with atomic_output(path) as temporary, open(temporary, "wb") as target:
-            _save(plain, keys, target)
+        save_piece(plain, path, keys)
         self.done.append(Piece(path, len(plain), keys))
         return self.done[-1]
 
     def tables(self) -> Iterator[Any]:
         """The pieces as plain tables, one in memory at a time."""
         for piece in self.done:
-            yield _load(piece.path)
+            yield load_piece(piece.path)
 
     def merge(self, *, meta: Mapping[str, Any] | None = None, overwrite: bool = False) -> int:
         """Write the output file, the one that `write_catalog` writes of all rows in one table.
@@ -170,16 +183,30 @@ class Pieces:
             logger.info("%s: %s is put together in memory", self.output, file.format)
             table = join_tables(self.tables())
             table.meta.update(changed)
-            write_catalog(table, self.output, overwrite=overwrite)
-            return len(table)
+            return self.write(table, overwrite=overwrite)
         layout, joined = self._layout()
         joined.update(changed)
-        with atomic_output(file.path, overwrite) as temporary:
-            (self.folder / _WRITING).write_text(str(temporary), encoding="utf-8")
+        with self._output(overwrite) as temporary:
             self._write(file.format, layout, joined, temporary)
             if file.gzipped:
                 compress(temporary)
         return self.rows
+
+    def write(self, table: Any, *, overwrite: bool = False) -> int:
+        """Write the output file of a table in memory, and return its number of rows."""
+        with self._output(overwrite) as temporary:
+            write_whole(table, table_file(self.output), temporary)
+        return len(table)
+
+    @contextmanager
+    def _output(self, overwrite: bool) -> Iterator[Path]:
+        """Where to write the output: what is left of it by a kill is known, and so is its end."""
+        with atomic_output(table_file(self.output).path, overwrite) as temporary:
+            (self.folder / _WRITING).write_text(str(temporary), encoding="utf-8")
+            yield temporary
+            # Whoever comes after a kill knows by this whether the file got its name.
+            with atomic_output(self.folder / _FINISHED, overwrite=True) as note:
+                note.write_text(json.dumps(_identity(temporary)), encoding="utf-8")
 
     def _write(self, kind: str, layout: TableLayout, meta: dict[Any, Any], path: Path) -> None:
         if kind == "fits":
@@ -218,7 +245,7 @@ class Pieces:
             self._lock.close()
             self._lock = None
 
-    def __enter__(self) -> Pieces:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -265,7 +292,7 @@ class Pieces:
         for path in sorted(self.folder.glob("[0-9]*.npz")):
             if path.name != f"{len(found) + 1:06d}.npz":
                 raise FileError(f"{self.folder} lacks piece {len(found) + 1}; remove the folder")
-            note = _note(path)
+            note = read_note(path)
             found.append(Piece(path, int(note["rows"]), tuple(note["after"])))
         return found
 
@@ -293,74 +320,3 @@ def _locked(folder: Path) -> BinaryIO | None:
         held.close()
         raise FileError(f"{folder} is in use by another jpassed (process lock)") from None
     return held
-
-
-def _save(table: Any, after: tuple[Any, ...], target: BinaryIO) -> None:
-    from astropy.table import Table
-    from astropy.table import meta as table_meta
-
-    def described(part: Any) -> str:
-        return "\n".join(table_meta.get_yaml_from_table(part))
-
-    # Apart from each other: the columns are the same in all pieces, and slow to parse.
-    texts = {
-        "note": json.dumps({"rows": len(table), "after": after}),
-        "meta": described(Table(meta=table.meta)),
-    }
-    table.meta = {}
-    texts["columns"] = described(table)
-    arrays: dict[str, Any] = {key: np.array(text) for key, text in texts.items()}
-    for k, name in enumerate(table.colnames):
-        column = table[name]
-        mask = getattr(column, "mask", None)
-        if column.dtype.kind == "O":
-            arrays[f"unknown{k}"] = np.zeros(len(column), bool)
-            continue
-        arrays[f"values{k}"] = np.asarray(column.data if mask is None else column.data.data)
-        if mask is not None:
-            arrays[f"mask{k}"] = np.asarray(mask)
-    np.savez(target, allow_pickle=False, **arrays)
-    target.flush()
-    os.fsync(target.fileno())
-
-
-def _note(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(json.loads(str(stored["note"])))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
-        raise FileError(f"{path} is damaged ({one_line(exc)}); remove it and go on") from exc
-
-
-@lru_cache(maxsize=4)
-def _columns(text: str) -> list[dict[str, Any]]:
-    """What is said of the columns: name, unit, description and so on of each."""
-    return list(_described(text)["datatype"])
-
-
-def _described(text: str) -> dict[str, Any]:
-    from astropy.table import meta as table_meta
-
-    return dict(table_meta.get_header_from_yaml(text.split("\n")))
-
-
-def _load(path: Path) -> Any:
-    from astropy.table import Column, MaskedColumn, Table
-
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            table = Table(meta=_described(str(stored["meta"])).get("meta", {}))
-            for k, item in enumerate(_columns(str(stored["columns"]))):
-                about = {key: item.get(key) for key in ("name", "unit", "description", "format")}
-                about["meta"] = copy.deepcopy(item.get("meta", {}))
-                if f"unknown{k}" in stored:
-                    values = np.full(len(stored[f"unknown{k}"]), None, dtype=object)
-                    table.add_column(MaskedColumn(values, mask=True, **about))
-                elif f"mask{k}" in stored:
-                    column = MaskedColumn(stored[f"values{k}"], mask=stored[f"mask{k}"], **about)
-                    table.add_column(column, copy=False)
-                else:
-                    table.add_column(Column(stored[f"values{k}"], **about), copy=False)
-            return table
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
-        raise FileError(f"{path} is damaged ({one_line(exc)}); remove it and go on") from exc

@@ -12,7 +12,7 @@ from jpassed.exceptions import FileError
 from jpassed.io.fits_cards import write_fits
 from jpassed.io.layout import TableLayout
 
-__all__ = ["write_fits_pieces"]
+__all__ = ["with_rows", "write_fits_pieces"]
 
 _BLOCK = 2880
 _ROWS = re.compile(rb"NAXIS2  = +(\d+) ")
@@ -48,12 +48,12 @@ def write_fits_pieces(
     width, written = len(example), 0
     primary, table_head = head[:_BLOCK], head[_BLOCK:]
     with open(path, "wb") as target:
-        target.write(primary + _with_rows(table_head, rows))
+        target.write(primary + with_rows(table_head, rows))
         for piece in pieces:
             # With the example as its last row a piece has the nulls of the whole, and with them
             # the types that FITS makes of them.
             own_head, records = _parts(layout.cast(piece, meta, example=True))
-            if _with_rows(own_head[_BLOCK:], 1) != table_head:
+            if with_rows(own_head[_BLOCK:], 1) != table_head:
                 raise FileError(f"cannot write {path}: a piece does not fit the others")
             target.write(records[:-width])
             written += len(records) - width
@@ -78,7 +78,7 @@ def _parts(table: Any) -> tuple[bytes, bytes]:
     return content[:start], content[start : start + size]
 
 
-def _with_rows(head: bytes, rows: int) -> bytes:
+def with_rows(head: bytes, rows: int) -> bytes:
     """The header of a table with another number of rows."""
     found = _ROWS.search(head)
     if not found:

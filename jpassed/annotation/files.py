@@ -1,0 +1,271 @@
+"""`annotate_file`: a catalogue in a file in, another out, in the memory of a few chunks."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jpassed.annotation.chunk_work import ChunkWork, Kept, all_values, kept_columns
+from jpassed.annotation.derived import is_derived
+from jpassed.annotation.draws import DERIVED_DRAWS
+from jpassed.annotation.streaming import PageAnnotator, few_messages
+from jpassed.annotation.task import read_outputs
+from jpassed.exceptions import FileError, InputError
+from jpassed.io.atomic import check_output
+from jpassed.io.catalogs import default_output
+from jpassed.io.chunk_pieces import ChunkPieces, noted_task
+from jpassed.io.chunks import ChunkedTable, open_chunks
+from jpassed.io.formats import table_file
+from jpassed.io.layout import join_tables
+from jpassed.io.pieces import is_finished, pieces_folder
+from jpassed.weights import model_vocabulary
+
+if TYPE_CHECKING:
+    from astropy.table import QTable
+
+__all__ = ["CHUNK_ROWS", "annotate_file"]
+
+logger = logging.getLogger(__name__)
+
+CHUNK_ROWS = 16384
+"""Rows of a chunk: some ten seconds of one processor, some 30 MB."""
+SMALLEST_CHUNK = 256
+CHUNK_SECONDS = 60.0
+"""What is lost by a kill at most, about."""
+SECONDS_A_ROW, SECONDS_A_DRAW, SECONDS_REFINED = 6e-4, 1e-4, 0.25
+"""About what an object costs, a draw of one of its quantities, and its refinement."""
+
+Progress = Callable[[int, int], None]
+
+
+def annotate_file(
+    source: str | Path,
+    output: str | Path | None = None,
+    *,
+    workers: int = 1,
+    resume: bool = False,
+    overwrite: bool = False,
+    rows: int | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> int:
+    """Add predictions to the catalogue of a file, see `jpassed.annotate`.
+
+    Memory does not grow with the number of rows where the formats allow it: FITS and Parquet in,
+    FITS and Parquet out. Reading, the model, and writing go on beside each other. Chunks that
+    are done are kept in a folder beside `output` until it is complete.
+
+    Parameters
+    ----------
+    source : str or Path
+        FITS, VOTable, ECSV, Parquet or CSV, see `jpassed.io.read_catalog`.
+    output : str or Path, optional
+        Format by its ending; by default ``<source>_jpassed.<ending>``. It appears under its name
+        when it is complete.
+    workers : int
+        Processes, each with one thread and its own copy of the model; on a machine with GPUs each
+        takes one of them in turn. One worker is this process.
+    resume : bool
+        Go on with the chunks that a run before this one had not done: the result is the one that
+        it would have had. Where nothing is left of such a run the work begins.
+    overwrite : bool
+        Whether an existing output may be replaced, and what is left of another run removed.
+    rows : int, optional
+        Rows of a chunk.
+    progress : callable, optional
+        Called with (objects done, N).
+    **options
+        As of `jpassed.annotate`.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    InputError, UnknownNameError, ModelError
+        See `jpassed.annotate`.
+    FileError
+        If `source` cannot be read, `output` exists or cannot be written, or unfinished work of
+        another run is in the way.
+
+    Notes
+    -----
+    Predictions of a row do not depend on its chunk. What is drawn at random (``samples``,
+    derived quantities, ``refine``) depends on where the chunks begin; the size of the chunks is
+    kept when work is resumed.
+    """
+    target = Path(output) if output is not None else default_output(source)
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers: expected a positive whole number, got {workers!r}")
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
+        raise InputError(f"rows: expected a positive whole number, got {rows!r}")
+    if resume and is_finished(target):  # killed between the last step and the end
+        with ChunkPieces(target, noted_task(pieces_folder(target)) or {}) as pieces:
+            done = pieces.rows
+            pieces.remove()
+        return done
+    check_output(table_file(target).path, overwrite)
+    with few_messages(), open_chunks(source) as table:
+        annotator = PageAnnotator(**options)
+        noted = noted_task(pieces_folder(target))
+        size = rows or _noted_size(noted, resume) or _chunk_rows(table, workers, options)
+        task = {**annotator.task, **_identity(source), "rows of a chunk": size}
+        for name in ("batch_size", "progress"):
+            task.pop(name, None)
+        _clear(target, noted, resume, overwrite)
+        with ChunkPieces(target, task) as pieces:
+            try:
+                return _annotated(table, pieces, annotator, size, workers, overwrite, progress)
+            except BaseException as exc:
+                if not pieces.done:
+                    pieces.remove()  # of an option with a slip of the pen nothing is left
+                elif isinstance(exc, KeyboardInterrupt):
+                    logger.warning(
+                        "interrupted: %d rows are done and kept; the same command with --resume "
+                        "goes on with the others", pieces.rows
+                    )  # fmt: skip
+                raise
+
+
+def _annotated(
+    table: ChunkedTable,
+    pieces: ChunkPieces,
+    annotator: PageAnnotator,
+    size: int,
+    workers: int,
+    overwrite: bool,
+    progress: Progress | None,
+) -> int:
+    total = table.n_rows
+    if total is not None and total <= size and not pieces.done:
+        whole = annotator(table.read(0, total), 0, _counted(progress, 0, total))
+        written = pieces.write(whole, overwrite=overwrite)
+        pieces.remove()
+        return written
+    work = ChunkWork(annotator, pieces.folder, size, whole=not table.rereadable)
+    if workers > 1:
+        from jpassed.annotation.workers import annotate_in_processes
+
+        found = annotate_in_processes(table, work, pieces.numbers, workers)
+    else:
+        found = _in_threads(table, work, pieces, progress)
+    for kept in found:
+        pieces.note(kept.number, kept.rows, kept.layout)
+        if progress is not None and workers > 1:
+            progress(pieces.rows, total or 0)
+    written = _put_together(table, pieces, annotator.options, size, overwrite)
+    pieces.remove()
+    return written
+
+
+def _in_threads(
+    table: ChunkedTable, work: ChunkWork, pieces: ChunkPieces, progress: Progress | None
+) -> Iterator[Kept]:
+    """Chunks that are done: the next is read, and the last written, while the model works."""
+    done = pieces.numbers
+    rows = pieces.rows
+    chunks = table.chunks(work.size, done)
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="jpassed-read") as reader,
+        ThreadPoolExecutor(1, thread_name_prefix="jpassed-write") as writer,
+    ):
+        coming: Future[tuple[int, QTable] | None] = reader.submit(next, chunks, None)
+        going: Future[Kept] | None = None
+        while (chunk := coming.result()) is not None:
+            coming = reader.submit(next, chunks, None)
+            number, page = chunk
+            annotated = work.annotate(number, page, _counted(progress, rows, table.n_rows))
+            rows += len(page)
+            if going is not None:
+                yield going.result()
+            going = writer.submit(work.keep, number, page, annotated)
+        if going is not None:
+            yield going.result()
+
+
+def _put_together(
+    table: ChunkedTable, pieces: ChunkPieces, options: dict[str, Any], size: int, overwrite: bool
+) -> int:
+    if not table.rereadable:
+        return pieces.put_together(None, overwrite=overwrite)
+    total = int(table.n_rows or 0)
+
+    def beside(number: int) -> QTable:
+        chunk = table.read(number * size, min((number + 1) * size, total))
+        return chunk[kept_columns(chunk.colnames, options)]
+
+    if all_values(beside(0)):
+        return pieces.put_together(beside, overwrite=overwrite)
+    # Times, coordinates, arrays of varying length: written with all rows in memory.
+    whole = table.read(0, total)
+    whole = whole[kept_columns(whole.colnames, options)]
+    added = join_tables(pieces.added())
+    for name in added.colnames:
+        whole[name] = added[name]
+    whole.meta = added.meta
+    return pieces.write(whole, overwrite=overwrite)
+
+
+def _counted(
+    progress: Progress | None, before: int, total: int | None
+) -> Callable[[int, int], None] | None:
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total or 0)
+
+
+def _noted_size(noted: dict[str, Any] | None, resume: bool) -> int | None:
+    found = noted.get("rows of a chunk") if noted is not None and resume else None
+    return found if isinstance(found, int) and found > 0 else None
+
+
+def _chunk_rows(table: ChunkedTable, workers: int, options: dict[str, Any]) -> int:
+    """Rows of a chunk: a minute of work at most, and some for each of the workers."""
+    outputs = read_outputs(
+        options.get("outputs"), model_vocabulary(options.get("model", "default"))
+    )
+    draws = int(options.get("samples") or 0) if options.get("joint", True) else 0
+    if any(is_derived(name) for name in outputs):
+        draws = max(draws, DERIVED_DRAWS)
+    cost = SECONDS_A_ROW + SECONDS_A_DRAW * draws * len(outputs)
+    if options.get("refine"):
+        cost += SECONDS_REFINED
+    most = min(CHUNK_ROWS, max(SMALLEST_CHUNK, int(CHUNK_SECONDS / cost)))
+    if workers > 1 and table.n_rows is not None:
+        share = math.ceil(table.n_rows / (4 * workers) / SMALLEST_CHUNK) * SMALLEST_CHUNK
+        most = min(most, max(share, SMALLEST_CHUNK))
+    return most
+
+
+def _identity(source: str | Path) -> dict[str, Any]:
+    """What tells whether the file is still the same."""
+    file = table_file(source)
+    found = file.path.stat()
+    return {
+        "input": f"{file.path.resolve()}{'#' + file.part if file.part else ''}",
+        "bytes of the input": found.st_size,
+        "time of the input": found.st_mtime_ns,
+    }
+
+
+def _clear(target: Path, noted: dict[str, Any] | None, resume: bool, overwrite: bool) -> None:
+    """See to what an earlier run left behind."""
+    if resume or noted is None:
+        return
+    folder = pieces_folder(target)
+    with ChunkPieces(target, noted) as pieces:
+        rows = pieces.rows
+        if overwrite:
+            logger.warning("%s: %d rows of an earlier run are removed", folder, rows)
+            pieces.remove()
+            return
+    raise FileError(
+        f"{folder} holds {rows} rows of a run that did not end: resume it (--resume), or begin "
+        "anew (--overwrite, or remove the folder)"
+    )
