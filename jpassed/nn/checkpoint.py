@@ -114,11 +114,8 @@ def write_model(
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (
-            (WEIGHTS, blob),
-            (CARD, (json.dumps(record, indent=2, sort_keys=False) + "\n").encode()),
-        ):
-            _replace(folder / name, content)
+        text = json.dumps(record, indent=2, sort_keys=False) + "\n"
+        _replace({folder / WEIGHTS: blob, folder / CARD: text.encode()})
     except OSError as exc:
         raise FileError(f"cannot write the model to {folder}: {exc}") from exc
     return folder
@@ -147,14 +144,21 @@ def _whole_vocabulary(card: Mapping[str, Any], folder: Path) -> Vocabulary:
         ) from exc
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _replace(files: Mapping[Path, bytes]) -> None:
+    """Write files as a whole or not at all.
+
+    All are ready under temporary names before the first takes its place: weights and card are of
+    two minds for some microseconds only.
+    """
+    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in files}
     try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        for path, content in files.items():
+            temporary[path].write_bytes(content)
+        for path, ready in temporary.items():
+            os.replace(ready, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for ready in temporary.values():
+            ready.unlink(missing_ok=True)
 
 
 def read_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedModel:
