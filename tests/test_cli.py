@@ -150,27 +150,26 @@ def test_wrong_usage_exits_with_2_and_writes_nothing(run, tmp_path, monkeypatch,
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
 def test_an_error_is_one_line_on_stderr(run, library, catalogue, error, code, said):
-    path, written = catalogue
-    library("jpassed.annotation", "annotate", error)
+    path = catalogue[0]
+    library("jpassed.annotation.files", "annotate_file", error)
     shown = run("annotate", path)
     assert shown.exit_code == code
     assert shown.stdout == ""
     assert shown.stderr.startswith("Error: ")
     assert shown.stderr.count("\n") == 1
     assert said in shown.stderr
-    assert written == []
 
 
 @pytest.mark.parametrize("words", [("--debug", "annotate"), ("annotate", "--debug")])
 def test_debug_lets_the_traceback_through(run, library, catalogue, words):
-    library("jpassed.annotation", "annotate", exceptions.InputError("no rows"))
+    library("jpassed.annotation.files", "annotate_file", exceptions.InputError("no rows"))
     shown = run(*words, catalogue[0])
     assert isinstance(shown.exception, exceptions.InputError)
     assert shown.exit_code == 1
 
 
 def test_debug_does_not_outlive_its_run(run, library, catalogue):
-    library("jpassed.annotation", "annotate", exceptions.InputError("no rows"))
+    library("jpassed.annotation.files", "annotate_file", exceptions.InputError("no rows"))
     run("annotate", "--debug", catalogue[0])
     assert run("annotate", catalogue[0]).stderr == "Error: no rows\n"
 
@@ -179,22 +178,25 @@ def test_debug_does_not_outlive_its_run(run, library, catalogue):
 
 
 def test_annotate_defaults(run, library, catalogue):
-    path, written = catalogue
-    calls = library("jpassed.annotation", "annotate", ["out 1", "out 2"])
+    path = catalogue[0]
+    calls = library("jpassed.annotation.files", "annotate_file", 2)
     shown = run("annotate", path)
     assert (shown.exit_code, shown.stderr) == (0, "")
     target = path.with_name("galaxies_jpassed.fits")
     assert shown.stdout == f"{target}: 2 rows\n"
-    assert written == [(["out 1", "out 2"], target, False)]
     assert calls == [
         (
-            (["row 1", "row 2"],),
+            (path, target),
             {
+                "workers": 1,
+                "resume": False,
+                "overwrite": False,
                 "model": "default",
                 "outputs": None,
                 "context": None,
                 "survey": "auto",
                 "device": "auto",
+                "precision": "auto",
                 "batch_size": None,
                 "samples": 0,
                 "refine": 0,
@@ -210,24 +212,28 @@ def test_annotate_defaults(run, library, catalogue):
 
 
 def test_annotate_options(run, library, catalogue, tmp_path):
-    path, written = catalogue
-    calls = library("jpassed.annotation", "annotate", ["out"])
+    path = catalogue[0]
+    calls = library("jpassed.annotation.files", "annotate_file", 1)
     out = tmp_path / "out.vot"
     shown = run(
         *("annotate", path, "-o", out, "--outputs", "z,flux:J0660", "--outputs", "logmstar"),
         *("--context", "z=z_spec", "--context", "logmstar=mass,mass_err", "--survey", "minijpas"),
         *("--model", "mine.safetensors", "--device", "cuda:1", "--batch-size", "64", "--pdf"),
         *("--samples", "5", "--refine", "2000", "--independent"),
-        *("--replace-columns", "--overwrite"),
+        *("--replace-columns", "--overwrite", "--workers", "2", "--resume"),
     )
     assert shown.exit_code == 0, shown.stderr
-    assert written == [(["out"], out, True)]
+    assert calls[0][0] == (path, out)
     assert calls[0][1] == {
+        "workers": 2,
+        "resume": True,
+        "overwrite": True,
         "model": "mine.safetensors",
         "outputs": ["z", "flux:J0660", "logmstar"],
         "context": {"z": "z_spec", "logmstar": "mass,mass_err"},
         "survey": "minijpas",
         "device": "cuda:1",
+        "precision": "auto",
         "batch_size": 64,
         "samples": 5,
         "refine": 2000,
@@ -241,23 +247,23 @@ def test_annotate_options(run, library, catalogue, tmp_path):
 
 
 def test_a_map_takes_the_place_of_the_survey(run, library, catalogue):
-    calls = library("jpassed.annotation", "annotate", [])
+    calls = library("jpassed.annotation.files", "annotate_file", 1)
     run("annotate", catalogue[0], "--map", "mine.yaml")
     assert calls[0][1]["survey"] == Path("mine.yaml")
 
 
 def test_an_existing_output_is_refused_before_any_work(run, library, catalogue):
-    path, written = catalogue
-    calls = library("jpassed.annotation", "annotate", ["out"])
+    path = catalogue[0]
+    calls = library("jpassed.annotation.files", "annotate_file", 1)
     target = path.with_name("galaxies_jpassed.fits")
     target.write_text("mine")
     shown = run("annotate", path)
     assert shown.exit_code == 1
     assert "exists" in shown.stderr
     assert "--overwrite" in shown.stderr
-    assert (calls, written) == ([], [])
+    assert calls == []
     assert run("annotate", path, "--overwrite").exit_code == 0
-    assert written == [(["out"], target, True)]
+    assert calls[0][1]["overwrite"] is True
 
 
 @pytest.mark.parametrize(
@@ -281,7 +287,7 @@ def test_a_useless_output_is_refused_before_any_work(
     run, library, catalogue, tmp_path, monkeypatch, words, target, code, said
 ):
     calls = [
-        library("jpassed.annotation", "annotate", []),
+        library("jpassed.annotation.files", "annotate_file", 1),
         library("jpassed.jspectrum", "jspectra", []),
         library("jpassed.simulation", "simulate", []),
     ]
