@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from jpassed.cluster.hats import annotate_hats
+from jpassed.cluster.parquet_folder import annotate_parquet_folder
 
-__all__ = ["annotate_hats"]
+__all__ = ["annotate_hats", "annotate_parquet_folder"]

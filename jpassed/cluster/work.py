@@ -214,7 +214,7 @@ def read_work(folder: Path) -> Work:
         schema = pyarrow.parquet.read_schema(hidden / _SCHEMA)
     except (OSError, ValueError) as exc:
         raise FileError(
-            f"{folder} cannot be read ({exc}): the output must lie on storage that all workers share"
+            f"{folder} cannot be read ({exc}): OUT must lie on storage that all workers share"
         ) from exc
     return Work(folder, task, schema)
 
