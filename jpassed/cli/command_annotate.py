@@ -12,6 +12,12 @@ from jpassed.cli.arguments import check_target, input_path, on_command_line, out
 from jpassed.cli.querying import ask_and_save, paging_options, question
 from jpassed.cli.reporting import progress_bar, reporting_options
 from jpassed.cli.samp_sending import check_hub, send_to_hub
+from jpassed.cli.surveying import (
+    SURVEY_OPTIONS,
+    annotate_survey,
+    on_cluster,
+    survey_options,
+)
 
 
 @click.command(
@@ -39,6 +45,7 @@ from jpassed.cli.samp_sending import check_hub, send_to_hub
 )
 @click.option("--adql", metavar="QUERY", help="What to ask it; also @FILE, or - for stdin.")
 @paging_options
+@survey_options
 @reporting_options
 @click.pass_context
 def command(
@@ -60,9 +67,17 @@ def command(
     IN and OUT are FITS, VOTable (.vot, .xml), ECSV, Parquet or CSV, also with .gz; of several
     tables in a FITS or VOTable file IN#2 or IN#NAME picks one. Columns of IN are kept as they are;
     new ones begin with jp_. Instead of IN, --tap and --adql ask a service of the Virtual
-    Observatory (jpassed query has more options for that).
+    Observatory (jpassed query has more options for that). Of a HATS catalogue (--hats) or a folder
+    of Parquet files IN, OUT is a folder, and a Dask cluster does the work.
     """
     keywords = annotate_keywords(predictions)
+    survey = {name: given.pop(name) for name in SURVEY_OPTIONS}
+    if on_cluster(source, survey):
+        annotate_survey(
+            ctx, source, output, survey, keywords,
+            workers=workers, resume=resume, overwrite=overwrite,
+        )  # fmt: skip
+        return
     if tap is not None:
         if source is not None or adql is None or output is None:
             raise click.UsageError("--tap wants --adql and -o OUT, and no IN.")
@@ -76,7 +91,7 @@ def command(
             send_to_hub(output)
         return
     if source is None:
-        raise click.UsageError("Missing argument 'IN' (or --tap SERVICE).")
+        raise click.UsageError("Missing argument 'IN' (or --tap SERVICE, or --hats CATALOG).")
     if stray := _of_services(ctx):
         raise click.UsageError(f"{', '.join(stray)}: only with --tap.")
 

@@ -10,6 +10,8 @@ import click
 from jpassed.cli.arguments import Decorator, input_path, on_command_line
 from jpassed.cli.reporting import progress_bar
 
+SURVEY_OPTIONS = ("hats", "scheduler", "columns")
+
 _OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--hats",

@@ -39,6 +39,7 @@ __all__ = [
     "check_options",
     "open_work",
     "read_work",
+    "remove_traces",
     "survey_of",
     "unfinished_folder",
 ]
@@ -113,9 +114,26 @@ class Work:
             self.folder.rename(target)
         except OSError as exc:
             raise FileError(f"cannot rename {self.folder} to {target}: {exc}") from exc
-        shutil.rmtree(target / HIDDEN)
-        if old.exists():
-            shutil.rmtree(old)
+        remove_traces(target)
+
+
+def remove_traces(output: str | Path) -> int | None:
+    """Remove from an output that is whole what only the work needed.
+
+    Returns
+    -------
+    int or None
+        Its rows; None if nothing of the kind is there, as of an output that was finished or never
+        begun.
+    """
+    target = Path(os.path.abspath(output))
+    if not (target / HIDDEN / _TASK).is_file():
+        return None
+    work = read_work(target)
+    for old in target.parent.glob(f".{target.name}.{work.token}.old"):
+        shutil.rmtree(old)
+    shutil.rmtree(target / HIDDEN)
+    return int(work.task["source"]["rows"])
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -147,6 +165,7 @@ def open_work(
     options: Mapping[str, Any],
     *,
     resume: bool,
+    overwrite: bool = False,
 ) -> Work:
     """Begin with an output, or go on with it.
 
@@ -160,7 +179,9 @@ def open_work(
     options : mapping
         Of `jpassed.annotate`.
     resume : bool
-        Go on with what an earlier run left; otherwise that is in the way.
+        Go on with what an earlier run left, if there is something; otherwise that is in the way.
+    overwrite : bool
+        Remove it, unless it is gone on with.
 
     Raises
     ------
@@ -174,9 +195,13 @@ def open_work(
     folder = unfinished_folder(output)
     told = json.loads(json.dumps(PageAnnotator(**options).task, default=as_json))
     work, result = _begin(folder, example, options)
+    told.pop("batch_size", None)
     work.task.update(source=dict(source), decides=told)
     if folder.exists():
-        return _go_on(work, resume)
+        if resume or not overwrite:
+            return _go_on(work, resume)
+        read_work(folder)  # nothing else is removed
+        shutil.rmtree(folder)
     hidden = folder / HIDDEN
     try:
         hidden.mkdir(parents=True)
@@ -271,7 +296,8 @@ def _output_schema(example: Any, result: Any, kept: list[str], new: list[str]) -
 def _go_on(work: Work, resume: bool) -> Work:
     if not resume:
         raise FileError(
-            f"{work.folder} holds what an earlier run left; go on with it (--resume), or remove it"
+            f"{work.folder} holds what a run that did not end has left: resume it (--resume), or "
+            "begin anew (--overwrite, or remove the folder)"
         )
     old = read_work(work.folder)
     given = ("source", "decides", "kept", "new", "weights", "jpassed")
