@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -189,33 +184,6 @@ def real_table(n: int) -> QTable:
 
 
 # ------------------------------------------------------------------------------------- the loop
-
-
-@pytest.mark.real_data
-def test_kill_and_resume_gives_the_same_losses(tmp_path: Path, ssp: str) -> None:
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump({**TINY, "simulation": {**TINY["simulation"], "ssp": [ssp]}}))
-    train(path, tmp_path / "whole")
-    code = (
-        "import sys; from jpassed.training.loop import train; "
-        "train(sys.argv[1], sys.argv[2], resume=True)"
-    )
-    command = [sys.executable, "-c", code, str(path), str(tmp_path / "killed")]
-    process = subprocess.Popen(command, env=os.environ)
-    log = tmp_path / "killed" / LOG
-    while process.poll() is None and not (log.exists() and len(log.read_text().split("\n")) > 6):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert (tmp_path / "killed" / STATE).exists()
-    train(path, tmp_path / "killed", resume=True)
-    assert losses(tmp_path / "killed") == pytest.approx(losses(tmp_path / "whole"), rel=1e-6)
-    steps = [json.loads(line)["step"] for line in log.read_text().splitlines()]
-    assert steps == list(range(1, 9))
-    first = read_model(tmp_path / "whole").network.state_dict()
-    second = read_model(tmp_path / "killed").network.state_dict()
-    for name, value in first.items():
-        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from jpassed.training.presets import find_config
 from jpassed.training.ranks import Ranks, join_ranks
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import Observation, join
-from jpassed.training.state import STATE, clear_leftovers, read_state, write_state
+from jpassed.training.state import STATE, clear_leftovers, is_model, read_state, write_state
 from jpassed.training.step_loss import Questions, StepLoss, loss_figures
 from jpassed.training.validation import validate
 from jpassed.training.warm import start_from as start_from_weights
@@ -131,6 +131,7 @@ def train(
                 # Of a training that was killed before its first checkpoint, too.
                 trainer.journal.cut(start)
                 clear_leftovers(folder)
+                trainer.mend(start)
             ranks.agree(start, "the step to begin with", place)
             trainer.run(start, progress, stop_after)
         except RuntimeError as exc:
@@ -213,6 +214,11 @@ class _Trainer:
         self.guard.skipped = int(record.get("skipped", 0))
         logger.info("resumed at step %d", step)
         return step
+
+    def mend(self, step: int) -> None:
+        """Write the model again where a kill fell between its two files."""
+        if step and not is_model(self.folder):
+            self._save(step, {})
 
     def questions(self, step: int) -> Questions:
         """The questions of a step: functions of the seed, the step and the rollbacks so far."""

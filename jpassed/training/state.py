@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from jpassed.nn.checkpoint import CARD, WEIGHTS
 from jpassed.training.journal import CSV, LOG
 from jpassed.training.muon import Optimisers
 
-__all__ = ["clear_leftovers", "read_state", "write_state"]
+__all__ = ["clear_leftovers", "is_model", "read_state", "write_state"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,16 @@ def clear_leftovers(folder: Path) -> None:
     for name in (STATE, WEIGHTS, CARD, LOG, CSV):
         for path in folder.glob(f".{name}.*.tmp"):
             path.unlink(missing_ok=True)
+
+
+def is_model(folder: Path) -> bool:
+    """Whether the folder holds a model whose two files belong together."""
+    try:
+        card = json.loads((folder / CARD).read_text("utf-8"))
+        digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return False
+    return isinstance(card, dict) and card.get("sha256") == digest
 
 
 def read_state(
