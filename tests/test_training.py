@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
 from astropy import units as u
 from astropy.table import QTable
 from tiny_training import TINY
