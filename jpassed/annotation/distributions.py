@@ -10,6 +10,7 @@ from jpassed.exceptions import InputError
 from jpassed.nn.heads import LOG_SIGMA_FLOOR, FlowHead, MixtureHead, ScalarHead, StudentTHead
 from jpassed.nn.model import Prediction, SEDModel
 from jpassed.posteriors import Binned, Distribution, Gaussian, GaussianMixture, Transform
+from jpassed.posteriors.bin_shares import BinShares
 from jpassed.posteriors.flow import SplineFlow
 from jpassed.posteriors.student_t import StudentT
 from jpassed.tokens.scaling import FLUX_LOC, FLUX_SOFTENING, FLUX_WIDTH
@@ -67,8 +68,8 @@ def distribution_of(
         if logits is None:
             raise InputError("the model gave no redshift")
         edges = (head.edges.double().cpu().numpy() - head.loc) / head.scale
-        probability = logits.double().softmax(-1).cpu().numpy()
-        return Binned(edges, probability, transform, *bounds, interpolation="cubic")
+        shares = BinShares(logits.float().cpu().numpy(), logarithms=True)
+        return Binned(edges, shares, transform, *bounds, interpolation="cubic")
     return scaled_distribution(network.head, prediction.parameters[:, request], transform, bounds)
 
 

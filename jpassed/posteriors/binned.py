@@ -10,14 +10,13 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
 from jpassed.exceptions import InputError, UnknownNameError
-from jpassed.posteriors.distribution import Distribution, as_rows, check_transform
+from jpassed.posteriors.bin_shares import BinShares
+from jpassed.posteriors.distribution import Distribution, check_transform
 from jpassed.posteriors.transforms import FloatArray, Transform
 
 __all__ = ["INTERPOLATIONS", "Binned"]
 
 INTERPOLATIONS = ("constant", "cubic")
-#: More levels than this are looked up object by object.
-_MANY_LEVELS = 32
 _SOLVER_STEPS, _TOLERANCE = 60, 1e-11
 
 
@@ -33,7 +32,7 @@ class Binned(Distribution):
     ----------
     edges : array (M + 1,)
         Increasing edges of the bins, in scaled values, the same for all objects.
-    probabilities : array (N, M)
+    probabilities : array (N, M) or BinShares
         Not negative; normalised here. Objects with NaN give NaN.
     transform, lower, upper
         See `Distribution`.
@@ -52,7 +51,7 @@ class Binned(Distribution):
     def __init__(
         self,
         edges: ArrayLike,
-        probabilities: ArrayLike,
+        probabilities: ArrayLike | BinShares,
         transform: Transform | None = None,
         lower: float = -np.inf,
         upper: float = np.inf,
@@ -63,36 +62,24 @@ class Binned(Distribution):
         if interpolation not in INTERPOLATIONS:
             raise UnknownNameError("interpolation", interpolation, INTERPOLATIONS)
         self.interpolation = interpolation
+        shares = probabilities if isinstance(probabilities, BinShares) else BinShares(probabilities)
         self.edges = np.array(edges, dtype=np.float64)
-        self.probabilities = as_rows(probabilities, "probabilities")
-        if self.edges.shape != (self.probabilities.shape[1] + 1,):
+        self._shares = shares
+        if self.edges.shape != (shares.shape[1] + 1,):
             raise InputError(
-                f"{self.probabilities.shape[1]} bins need {self.probabilities.shape[1] + 1} edges, "
-                f"got {self.edges.shape}"
+                f"{shares.shape[1]} bins need {shares.shape[1] + 1} edges, got {self.edges.shape}"
             )
         if not np.all(np.isfinite(self.edges)) or np.any(np.diff(self.edges) <= 0):
             raise InputError("the edges of the bins must be finite and increase")
-        if np.any(self.probabilities < 0):
-            raise InputError("probabilities must not be negative")
-        total = self.probabilities.sum(axis=1, keepdims=True)
-        if np.any(total == 0):
-            raise InputError("the probabilities of an object are all zero")
-        self.probabilities /= total
         check_transform(self.transform, len(self))
-        self._cumulative_rows: FloatArray | None = None
-
-    def __len__(self) -> int:
-        return len(self.probabilities)
 
     @property
-    def _cumulative(self) -> FloatArray:
-        """Cumulative probability at the edges, (N, M + 1), ending at exactly 1."""
-        if self._cumulative_rows is None:
-            rows = np.zeros((len(self), len(self.edges)))
-            np.cumsum(self.probabilities, axis=1, out=rows[:, 1:])
-            rows /= rows[:, -1:]
-            self._cumulative_rows = rows
-        return self._cumulative_rows
+    def probabilities(self) -> FloatArray:
+        """Probabilities of the bins, (N, M)."""
+        return self._shares.all()
+
+    def __len__(self) -> int:
+        return self._shares.shape[0]
 
     def _bin(self, y: FloatArray) -> tuple[NDArrayInt, FloatArray]:
         """Index of the bin of each value and the fraction of the bin below it, 0 to 1."""
@@ -110,7 +97,7 @@ class Binned(Distribution):
 
         def of(bins: NDArrayInt) -> tuple[FloatArray, FloatArray]:
             width = widths[bins]
-            return np.take_along_axis(self.probabilities, bins, axis=1) / width, width
+            return self._shares.of(bins) / width, width
 
         here, width = of(index)
         ends = []
@@ -124,16 +111,16 @@ class Binned(Distribution):
 
     def _cdf(self, y: FloatArray) -> FloatArray:
         index, fraction = self._bin(y)
-        below = np.take_along_axis(self._cumulative, index, axis=1)
+        below = self._shares.below(index)
         if self.interpolation == "constant":
-            return below + fraction * np.take_along_axis(self.probabilities, index, axis=1)
+            return below + fraction * self._shares.of(index)
         return below + np.diff(self.edges)[index] * _rise(fraction, *self._slopes(index))
 
     def _logpdf(self, y: FloatArray) -> FloatArray:
         index, fraction = self._bin(y)
         if self.interpolation == "constant":
             width = np.diff(self.edges)[index]
-            density = np.take_along_axis(self.probabilities, index, axis=1) / width
+            density = self._shares.of(index) / width
         else:
             density = np.maximum(_density(fraction, *self._slopes(index)), 0.0)
         outside = (y < self.edges[0]) | (y > self.edges[-1])
@@ -141,18 +128,8 @@ class Binned(Distribution):
             return np.log(np.where(outside & np.isfinite(density), 0.0, density))
 
     def _quantile(self, q: FloatArray) -> FloatArray:
-        cumulative, last = self._cumulative, len(self.edges) - 2
-        index = np.empty(q.shape, dtype=np.intp)
-        if q.shape[1] > _MANY_LEVELS:
-            for row in range(len(q)):
-                index[row] = np.searchsorted(cumulative[row, 1:], q[row])
-        else:
-            # Level by level: an (N, M, Q) array of comparisons would not fit in the cache.
-            for level in range(q.shape[1]):
-                index[:, level] = (cumulative[:, 1:] < q[:, level : level + 1]).sum(axis=1)
-        index = np.minimum(index, last)
-        share = np.take_along_axis(self.probabilities, index, axis=1)
-        below = np.take_along_axis(cumulative, index, axis=1)
+        index, below = self._shares.find(q)
+        share = self._shares.of(index)
         with np.errstate(divide="ignore", invalid="ignore"):
             fraction = np.clip((q - below) / share, 0.0, 1.0)
         if self.interpolation == "cubic":
@@ -162,15 +139,15 @@ class Binned(Distribution):
         return start + fraction * (self.edges[index + 1] - start)
 
     def _pieces(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        shape = self.probabilities.shape
-        start = np.broadcast_to(self.edges[:-1], shape)
-        return self.probabilities, start, np.broadcast_to(self.edges[1:], shape)
+        weight = self.probabilities
+        start = np.broadcast_to(self.edges[:-1], weight.shape)
+        return weight, start, np.broadcast_to(self.edges[1:], weight.shape)
 
     def _piece_logpdf(self, y: FloatArray) -> FloatArray:
         flat = np.broadcast_to(-np.log(np.diff(self.edges))[None, :, None], y.shape)
         if self.interpolation == "constant":
             return flat
-        index = np.broadcast_to(np.arange(len(self.edges) - 1), self.probabilities.shape)
+        index = np.broadcast_to(np.arange(len(self.edges) - 1), self._shares.shape)
         here, left, right = (slope[:, :, None] for slope in self._slopes(index))
         t = (y - self.edges[:-1, None]) / np.diff(self.edges)[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -182,23 +159,26 @@ class Binned(Distribution):
         edges, width = self.edges, np.diff(self.edges)
         # Below a millionth of a bin the error changes nothing but the arithmetic.
         sigma = np.maximum(error, 1e-6 * width.min())
-        shares = np.empty(self.probabilities.shape)
+        probabilities = self.probabilities
+        shares = np.empty(probabilities.shape)
         for row, s in enumerate(sigma):
             u = (edges[:, None] - edges[None, :]) / s
             ramp = u * ndtr(u) + np.exp(-0.5 * u * u) / np.sqrt(2 * np.pi)
-            total = (ramp[:, :-1] - ramp[:, 1:]) @ (self.probabilities[row] * s / width)
+            total = (ramp[:, :-1] - ramp[:, 1:]) @ (probabilities[row] * s / width)
             total[0], total[-1] = 0.0, total[-1] * 0.0 + 1.0
             shares[row] = np.maximum(np.diff(total), 0.0)
         return self._like(shares, self.transform, bounds=False)
 
-    def _like(self, probabilities: FloatArray, transform: Transform, bounds: bool = True) -> Self:
+    def _like(
+        self, probabilities: FloatArray | BinShares, transform: Transform, bounds: bool = True
+    ) -> Self:
         limits = (self.lower, self.upper) if bounds else (-np.inf, np.inf)
         return type(self)(
             self.edges, probabilities, transform, *limits, interpolation=self.interpolation
         )
 
     def _rows(self, rows: Any, transform: Transform) -> Self:
-        return self._like(self.probabilities[rows], transform)
+        return self._like(self._shares.take(rows), transform)
 
     @classmethod
     def _joined(cls, parts: Sequence[Any], transform: Transform) -> Self:
@@ -206,7 +186,8 @@ class Binned(Distribution):
             raise InputError("cannot join binned distributions with different edges")
         if len({p.interpolation for p in parts}) != 1:
             raise InputError("cannot join binned distributions of different interpolations")
-        joined: Self = parts[0]._like(np.concatenate([p.probabilities for p in parts]), transform)
+        shares = BinShares.concatenate([p._shares for p in parts])
+        joined: Self = parts[0]._like(shares, transform)
         return joined
 
 
