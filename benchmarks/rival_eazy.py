@@ -183,7 +183,7 @@ def prior_file(path: Path, folder: Path) -> None:
     path.write_text("\n".join([head, *body]) + "\n")
 
 
-def run_eazy(
+def prepared_eazy(
     flux: Array,
     error: Array,
     templates: list[tuple[Array, Array]],
@@ -195,12 +195,16 @@ def run_eazy(
     passbands: Sequence[Any] | None = None,
     observed: NDArray[np.bool_] | None = None,
     reference: str = "rSDSS",
-) -> Fit:
-    """Fit N objects on one core.
+) -> Any:
+    """A fitter of eazy-py for N objects, its templates through all bands at all redshifts.
 
     Bandfluxes and errors are of shape (N, B) and in microjansky, those that are not `observed`
     left out; the passbands are those of J-PAS if no others are given. `reference` is the band of
     the prior.
+
+    Returns
+    -------
+    eazy.photoz.PhotoZ
     """
     from eazy import photoz, utils
 
@@ -241,10 +245,23 @@ def run_eazy(
         "OUTPUT_DIRECTORY": str(work), "MAIN_OUTPUT_FILE": str(work / "out"),
     }  # fmt: skip
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        fitter = photoz.PhotoZ(
+        return photoz.PhotoZ(
             translate_file=str(work / "none.translate"), params=settings, n_proc=-1,
             tempfilt_data=template_grid(templates, z, passbands).astype(np.float32), random_draws=1,
         )  # fmt: skip
+
+
+def run_eazy(
+    flux: Array,
+    error: Array,
+    templates: list[tuple[Array, Array]],
+    folder: Path,
+    work: Path,
+    **settings: Any,
+) -> Fit:
+    """Fit N objects on one core; arguments as in `prepared_eazy`."""
+    fitter = prepared_eazy(flux, error, templates, folder, work, **settings)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         began = time.process_time()
         fitter.fit_catalog(n_proc=0, get_best_fit=False, prior=False, verbose=False)
         seconds = time.process_time() - began

@@ -1,4 +1,4 @@
-"""Simulated galaxies in the 60 J-PAS bands for benchmarks of speed: the same for all who compete."""
+"""Simulated galaxies in the 60 J-PAS bands, the same for all whose speed is compared."""
 
 from __future__ import annotations
 
@@ -54,6 +54,14 @@ def power_laws(n: int, seed: int = SEED, bands: tuple[str, ...] = BANDS) -> QTab
 
 def fluxes(table: QTable) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Fluxes and errors of the 60 bands, (N, 60), microjansky."""
-    flux = np.stack([table[band].to_value(u.uJy) for band in BANDS], 1)
-    error = np.stack([table[f"{band}_err"].to_value(u.uJy) for band in BANDS], 1)
-    return flux.astype(np.float64), error.astype(np.float64)
+    flux = np.stack([numbers(table[band]) for band in BANDS], 1)
+    error = np.stack([numbers(table[f"{band}_err"]) for band in BANDS], 1)
+    return flux, error
+
+
+def numbers(column: Any) -> NDArray[np.float64]:
+    """Values of a column, NaN where it is masked."""
+    bare = getattr(column, "unmasked", column)
+    values = np.array(getattr(bare, "value", bare), dtype=np.float64)
+    values[np.asarray(getattr(column, "mask", False)) & np.ones(len(values), dtype=bool)] = np.nan
+    return values

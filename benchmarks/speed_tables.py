@@ -1,0 +1,121 @@
+"""The tables of speed.py for a page: all contenders, and what was asked of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from machine import in_words
+from markdown_blocks import markdown_table
+
+__all__ = ["asked", "page_block"]
+
+DEFAULT = "jpassed-{}-quick-1x1"
+"""The default `annotate` on one thread, by precision: what ratios are against."""
+
+NORMAL_EQUATIONS = "at least 8"
+"""MFLOP of eazy-py's fits: 405 redshifts, of each a normal equation of 12 templates and 60 bands
+(2 x 60 x 12 x 12 operations) and a model; the iterations of the non-negative fit come on top."""
+
+
+def page_block(results: Mapping[str, Any]) -> str:
+    """All that a page shows of a run."""
+    rows = results["rows"]
+    model = results["model"]
+    known = {row["name"]: row for row in rows}
+    parts = [
+        f"{in_words(results['machine'])} Model `{model['name']}` {model['version']}, weights "
+        f"`{model['weights']}`; {results['objects']}; medians of {results['rounds']} rounds: "
+        f"`python {results['command']}`.",
+        _contenders(rows, known, results["machine"]),
+    ]
+    if met := asked(known):
+        parts.append(markdown_table(["what", "asked", "measured"], met))
+    return "\n\n".join(parts)
+
+
+def _contenders(
+    rows: Sequence[Mapping[str, Any]], known: Mapping[str, Any], machine: Mapping[str, Any]
+) -> str:
+    head = [
+        "what", "precision", "threads", "objects/s", "of these a thread*", "MFLOP an object",
+        "share of the matrix rate", "peak memory", "float32 default is faster by",
+        "bfloat16 default is faster by",
+    ]  # fmt: skip
+    body = []
+    for row in rows:
+        ratios = [_ratio(known.get(DEFAULT.format(p)), row) for p in ("float32", "bfloat16")]
+        body.append(
+            [
+                row["title"], row["precision"], str(row["threads"] * row["processes"]),
+                f"{row['rate']:,.0f}", f"{row['rate_by_processor']:,.0f}", _work(row),
+                _share(row, machine), f"{row['peak_mb'] / 1000:.2f} GB", *ratios,
+            ]
+        )  # fmt: skip
+    return markdown_table(head, body) + (
+        "\n\n*by processor time, as the ratios are; the wall clock suffers from other processes."
+    )
+
+
+def _ratio(reference: Mapping[str, Any] | None, row: Mapping[str, Any]) -> str:
+    if reference is None:
+        return ""
+    value = reference["rate_by_processor"] / row["rate_by_processor"]
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def _work(row: Mapping[str, Any]) -> str:
+    if row["system"] == "eazy":
+        return NORMAL_EQUATIONS
+    return "" if row["mflop"] is None else f"{row['mflop']:.1f}"
+
+
+def _share(row: Mapping[str, Any], machine: Mapping[str, Any]) -> str:
+    """Operations a second over those of a matrix product in the same precision."""
+    rate = machine.get(f"{row['precision']}_gflops")
+    if row["mflop"] is None or not rate:
+        return ""
+    return f"{1e-3 * row['mflop'] * row['rate_by_processor'] / rate:.0%}"
+
+
+def asked(known: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """Lines on what the package is asked to reach, as far as it was measured."""
+    lines = []
+    for precision, one, two in (("bfloat16", 2000, 3500), ("float32", 1000, 1800)):
+        single = known.get(DEFAULT.format(precision))
+        names = [f"jpassed-{precision}-quick-{way}" for way in ("2x1", "1x2")]
+        pair = [known[name] for name in names if name in known]
+        if single is not None:
+            lines.append(_speed(f"{precision}, one thread", one, [single]))
+        if pair:
+            lines.append(_speed(f"{precision}, two threads or processes", two, pair))
+    alone = known.get("jpassed-float32-none-1x1")
+    if alone is not None and alone["mflop"]:
+        lines.append(
+            ["posteriors of all outputs", "at most 30 MFLOP an object",
+             _verdict(f"{alone['mflop']:.1f} MFLOP", alone["mflop"] <= 30)]
+        )  # fmt: skip
+    best = known.get(DEFAULT.format("bfloat16")) or known.get(DEFAULT.format("float32"))
+    rivals = (
+        ("eazy", "eazy-py", 20), ("transformer-published-float32", "the Leung & Bovy shape", 10)
+    )  # fmt: skip
+    for name, said, factor in rivals:
+        if best is not None and name in known:
+            ratio = best["rate_by_processor"] / known[name]["rate_by_processor"]
+            lines.append(
+                [f"default in {best['precision']} against {said}", f"{factor} times as fast",
+                 _verdict(f"{ratio:.0f} times", ratio >= factor)]
+            )  # fmt: skip
+    return lines
+
+
+def _speed(what: str, wanted: int, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    best = max(row["rate"] for row in rows)
+    return [
+        f"default `annotate`, {what}", f"{wanted:,} objects/s",
+        _verdict(f"{best:,.0f} objects/s", best >= wanted),
+    ]  # fmt: skip
+
+
+def _verdict(measured: str, met: bool) -> str:
+    return measured if met else f"{measured}, **missed**"
