@@ -70,6 +70,12 @@ class ToyPredictor:
 
     context = Predictor.context
 
+    def embed(self, context):
+        return self.network.embed_observed(context)
+
+    def ask(self, context, requests, observed):
+        return SimpleNamespace(prediction=self.network(context, requests, observed))
+
     def distributions(self, prediction, log_scale, *, recalibrate=True):
         labels = prediction.context.labels
         (name,) = prediction.names

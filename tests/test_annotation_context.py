@@ -21,7 +21,9 @@ OUTPUTS = ["logmstar", "tau", "flux:J0660"]
 
 
 def annotated(table, **options):
-    return annotate(table, **{"model": small_model(), "outputs": OUTPUTS, **options})
+    return annotate(
+        table, **{"model": small_model(), "outputs": OUTPUTS, "precision": "float32", **options}
+    )
 
 
 def different(one, other, name="jp_logmstar") -> np.ndarray:
@@ -195,8 +197,9 @@ def test_nothing_is_left_to_predict_the_only_label_from():
 def test_infer_answers_alike():
     table = make_table(5)
     posterior = infer(
-        table, model=small_model(), outputs=["z", "tau"], context={"z": "z_spec"}, batch_size=2
-    )
+        table, model=small_model(), outputs=["z", "tau"], context={"z": "z_spec"}, batch_size=2,
+        precision="float32",
+    )  # fmt: skip
     result = annotated(table, outputs=["z", "tau"], context={"z": "z_spec"})
     assert posterior.names == ("z", "tau")
     np.testing.assert_allclose(posterior.median("z"), result["jp_z"], rtol=1e-4)

@@ -95,7 +95,10 @@ def test_predictions_are_those_of_the_network(table):
     requests = build_requests(OUTPUTS[1:], VOCABULARY, known_bands())
     with torch.no_grad():
         prediction = small_model().network(context, requests)
-    posterior = infer(table, model=small_model(), outputs=OUTPUTS[1:], context={"z": "z_spec"})
+    posterior = infer(
+        table, model=small_model(), outputs=OUTPUTS[1:], context={"z": "z_spec"},
+        precision="float32",
+    )  # fmt: skip
     for i, name in enumerate(OUTPUTS[1:]):
         logit, mean, log_sigma = prediction.parameters[:, i].double().chunk(3, -1)
         weight, sigma = logit.softmax(-1), log_sigma.exp()
@@ -128,7 +131,7 @@ def test_the_redshift_is_that_of_the_bins(table):
         logits = network(context, build_requests(["z"], VOCABULARY, {})).redshift_logits
     p = logits.double().softmax(-1).numpy()
     edges = np.expm1(network.redshift_head.edges.double().numpy())
-    posterior = infer(table, model=small_model(), outputs=["z"])
+    posterior = infer(table, model=small_model(), outputs=["z"], precision="float32")
     # Bins keep their probability, whatever the density inside them; those up to 1.2 share it.
     below = edges[1:] < 1.2
     cumulative = p.cumsum(1)[:, below]

@@ -10,10 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from jpassed.annotation import blocks
+from jpassed.annotation.devices import choose_device, choose_precision
 from jpassed.annotation.distributions import distribution_of
 from jpassed.exceptions import InputError, JpassedError, ModelError
 from jpassed.nn.checkpoint import LoadedModel
-from jpassed.nn.model import Prediction
+from jpassed.nn.lowered import lowered
+from jpassed.nn.model import Observed, Prediction
 from jpassed.posteriors import Distribution, Posterior, Recalibrated, Recalibration
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import (
@@ -28,7 +31,7 @@ from jpassed.tokens import (
 __all__ = ["DEFAULT_BATCH", "Batch", "Predictor"]
 
 DEFAULT_BATCH = {"cpu": 1024, "cuda": 8192}
-"""Objects at a time: what stays in a processor's cache, and what fills a GPU."""
+"""Objects at a time; the network takes them in blocks (`jpassed.annotation.blocks`)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,15 @@ class Predictor:
         (pivot, width) in Å of every passband that `outputs` may name.
     device : str
         ``"auto"`` takes a GPU if there is one.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the large matrix products, see `choose_precision`.
+
+    Attributes
+    ----------
+    network : SEDModel
+        On `device`, in `precision`.
+    precision : str
+        ``"float32"`` or ``"bfloat16"``.
 
     Raises
     ------
@@ -85,14 +97,18 @@ class Predictor:
         outputs: Sequence[str],
         passbands: Mapping[str, tuple[float, float]],
         device: str = "auto",
+        precision: str = "float32",
     ) -> None:
         self.model = model
         self.outputs = tuple(outputs)
         self.vocabulary = model.vocabulary
         self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
         self.network = model.network
         if next(self.network.parameters()).device.type != self.device.type:
             self.network = copy.deepcopy(self.network).to(self.device)
+        if self.precision == "bfloat16":
+            self.network = lowered(self.network)
         self.scaling = LabelScaling.from_vocabulary(self.vocabulary, self.vocabulary.scalars)
         self.passbands = dict(passbands)
         self.requests = self._ask(self.outputs)
@@ -132,32 +148,43 @@ class Predictor:
         units = {name: self.vocabulary[name].unit for name in self.outputs}
         for start in range(0, len(photometry), size):
             rows = slice(start, min(start + size, len(photometry)))
-            entries, log_scale, vector = self._answer(
-                photometry, labels, rows, layout, self.requests
-            )
-            for name in self.outputs:
-                if name in labels and labels[name].observed[rows].any():
+            context = self.context(photometry, labels, rows, layout)
+            answer = self.ask(context.to(self.device))
+            prediction = answer.prediction
+            for i, name in enumerate(self.outputs):
+                if name in labels and (own := labels[name].observed[rows]).any():
                     others = {key: value for key, value in labels.items() if key != name}
-                    request = self._ask([name])
-                    entries |= self._answer(photometry, others, rows, layout, request)[0]
+                    given = torch.from_numpy(np.flatnonzero(own))
+                    known = self.context(photometry, others, rows, layout)[given].to(self.device)
+                    _put(prediction, i, given, self.ask(known, self._ask([name])).prediction)
+            log_scale = context.log_scale.numpy().astype(np.float64)
+            vector = None if answer.vector is None else answer.vector.cpu().numpy()
+            entries = self.distributions(prediction, log_scale)
             yield Batch(rows, Posterior(entries, units), log_scale, vector)
 
-    def _answer(
-        self,
-        photometry: Photometry,
-        labels: Mapping[str, LabelColumn],
-        rows: slice,
-        layout: BandLayout,
-        requests: Requests,
-    ) -> tuple[dict[str, Distribution], NDArray[np.float64], NDArray[np.float32] | None]:
-        context = self.context(photometry, labels, rows, layout)
-        there = context.to(self.device)
+    def ask(
+        self, context: Context, requests: Requests | None = None, observed: Observed | None = None
+    ) -> blocks.Answer:
+        """What the network says of some objects, the same to the last bit beside any others.
+
+        Parameters
+        ----------
+        context : Context
+            On `device`.
+        requests : Requests, optional
+            On `device`; those for `outputs` otherwise.
+        observed : Observed, optional
+            What `embed` gave for the same objects.
+        """
         with torch.inference_mode():
-            observed = self.network.embed_observed(there)
-            prediction = self.network(there, requests, observed)
-        log_scale = context.log_scale.numpy().astype(np.float64)
-        vector = None if observed.dense is None else observed.dense.float().cpu().numpy()
-        return self.distributions(prediction, log_scale), log_scale, vector
+            return blocks.ask(
+                self.network, context, self.requests if requests is None else requests, observed
+            )
+
+    def embed(self, context: Context) -> Observed:
+        """Tokens of some objects without their labels, for several calls of `ask`."""
+        with torch.inference_mode():
+            return blocks.embed(self.network, context)
 
     def context(
         self,
@@ -208,6 +235,15 @@ class Predictor:
         return found
 
 
+def _put(prediction: Prediction, request: int, rows: torch.Tensor, own: Prediction) -> None:
+    """Put an answer of its own in the place of some objects' answers to one request."""
+    at = rows.to(prediction.parameters.device)
+    with torch.inference_mode():
+        prediction.parameters[at, request] = own.parameters[:, 0]
+        if prediction.redshift_logits is not None and own.redshift_logits is not None:
+            prediction.redshift_logits[at] = own.redshift_logits
+
+
 def _recalibrations(model: LoadedModel) -> dict[str, Recalibration]:
     stored = model.card.get("recalibration") or {}
     try:
@@ -216,16 +252,3 @@ def _recalibrations(model: LoadedModel) -> dict[str, Recalibration]:
         raise ModelError(
             f"the recalibrations of model {model.name!r} are damaged: {exc}. Install it again"
         ) from exc
-
-
-def choose_device(name: str) -> torch.device:
-    """Device by name; ``"auto"`` takes a GPU if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as exc:
-        raise InputError(f"unknown device {name!r}; use 'auto', 'cpu' or 'cuda'") from exc
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device {name!r} was asked for, but torch sees no GPU; use 'cpu'")
-    return device

@@ -272,8 +272,7 @@ class JointSampler:
         )
         whole = slice(0, len(rows))
         context = self.predictor.context(chosen, {}, whole, self.layout).to(self.predictor.device)
-        with torch.inference_mode():
-            return context, self.predictor.network.embed_observed(context)
+        return context, self.predictor.embed(context)
 
     def _ask(
         self,
@@ -304,10 +303,8 @@ class JointSampler:
             base.has_scale[index],
         )
         requests = build_requests([name], predictor.vocabulary, predictor.passbands)
-        with torch.inference_mode():
-            prediction = predictor.network(
-                context, requests.to(predictor.device), embedded.take(index)
-            )
+        known = embedded.take(index)
+        prediction = predictor.ask(context, requests.to(predictor.device), known).prediction
         log_scale = context.log_scale.cpu().numpy().astype(np.float64)
         found = predictor.distributions(prediction, log_scale, recalibrate=not kept)
         return found[name]

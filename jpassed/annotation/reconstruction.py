@@ -36,7 +36,7 @@ __all__ = [
 
 FOLDS = 4
 BATCH = {"cpu": 256, "cuda": 4096}
-"""Objects at a time: up to 60 requests of each stay in a processor's cache."""
+"""Objects at a time."""
 
 UNKNOWN_STEP = 100.0
 
@@ -197,9 +197,12 @@ class Reconstructor:
             for name, pivot, width in zip(p.bands, p.pivot, p.width, strict=True)
         }
         self._predictors = [
-            Predictor(task.model, [f"flux:{p.bands[i]}" for i in part], places, task.device)
+            Predictor(
+                task.model, [f"flux:{p.bands[i]}" for i in part], places, task.device,
+                task.precision,
+            )
             for part in self._parts
-        ]
+        ]  # fmt: skip
         config = task.model.network.config
         self._layout = BandLayout.make(p.bands, p.pivot, p.width, config.patch_bands)
         device = self._predictors[0].device.type if used else "cpu"
@@ -207,8 +210,6 @@ class Reconstructor:
 
     def quantiles(self, rows: slice, levels: Sequence[float]) -> NDArray[np.float64]:
         """Quantiles (rows, B, levels) of the true bandfluxes, microjansky; NaN if not asked."""
-        import torch
-
         p, labels = self._task.photometry, self._task.labels
         out = np.full((rows.stop - rows.start, len(p.bands), len(levels)), np.nan)
         at = np.asarray(levels, dtype=np.float64)
@@ -226,8 +227,7 @@ class Reconstructor:
                 bad_errors=p.bad_errors[rows],
             )
             context = predictor.context(shown, own, some, self._layout)
-            with torch.inference_mode():
-                answer = predictor.network(context.to(predictor.device), predictor.requests)
+            answer = predictor.ask(context.to(predictor.device)).prediction
             log_scale = context.log_scale.numpy().astype(np.float64)
             out[:, part] = _quantiles(predictor, answer.parameters, log_scale, at)
         return out

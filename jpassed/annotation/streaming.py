@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import jpassed
+from jpassed.annotation.devices import choose_device, choose_precision
 from jpassed.annotation.table import annotate
 from jpassed.annotation.task import read_outputs
 from jpassed.exceptions import InputError, UnrecognisedTableError
@@ -80,6 +81,8 @@ class PageAnnotator:
     def task(self) -> dict[str, Any]:
         """What decides on the result, in plain values."""
         own = {key: _plain(value) for key, value in self._options.items() if key != "device"}
+        device = choose_device(self._options.get("device", "auto"))
+        own["precision"] = choose_precision(self._options.get("precision", "auto"), device)
         model = f"{self._loaded.name} {self._loaded.version} {self._loaded.digest}"
         # The digest is that of the weights; a calibration in place changes the card alone.
         maps = json.dumps(self._loaded.card.get("recalibration"), sort_keys=True)

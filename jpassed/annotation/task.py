@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jpassed.annotation.derived import is_derived, load_derived
+from jpassed.annotation.doubtful import doubtful_labels
 from jpassed.annotation.flags import raise_flags, significance
 from jpassed.annotation.targets import trained_bands, trained_range
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
@@ -28,8 +29,6 @@ from jpassed.surveys import (
     read_labels,
     read_photometry,
 )
-from jpassed.surveys.columns import numbers_and_mask
-from jpassed.surveys.labels import SENTINELS
 from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
 from jpassed.weights import load_model, model_vocabulary
 
@@ -79,6 +78,8 @@ class Task:
         Name of the survey that was recognised, empty if there is none.
     zeropoints : str
         Checksum of the zero points that `photometry` is corrected with, empty if it is not.
+    precision : {"float32", "bfloat16", "auto"}
+        Of the network's large matrix products.
     """
 
     photometry: Photometry
@@ -92,6 +93,7 @@ class Task:
     batch_size: int | None
     survey: str
     zeropoints: str = ""
+    precision: str = "float32"
 
     def __len__(self) -> int:
         return len(self.photometry)
@@ -101,7 +103,7 @@ class Task:
         from jpassed.annotation.inference import Predictor
 
         wanted = self.quantities if outputs is None else outputs
-        predictor = Predictor(self.model, wanted, self.passbands, self.device)
+        predictor = Predictor(self.model, wanted, self.passbands, self.device, self.precision)
         return predictor.batches(self.photometry, self.labels, self.batch_size)
 
     def sampler(self) -> JointSampler:
@@ -109,7 +111,7 @@ class Task:
         from jpassed.annotation.inference import Predictor
         from jpassed.annotation.joint import JointSampler
 
-        predictor = Predictor(self.model, (), self.passbands, self.device)
+        predictor = Predictor(self.model, (), self.passbands, self.device, self.precision)
         return JointSampler(predictor, self.photometry, self.labels)
 
     @property
@@ -231,6 +233,7 @@ def prepare(
     device: str,
     batch_size: int | None,
     zeropoints: str | os.PathLike[str] | ZeroPoints | None = None,
+    precision: str = "float32",
 ) -> Task:
     """Read what a table holds, and check that the model can answer.
 
@@ -259,6 +262,8 @@ def prepare(
     else:
         detect_survey(table)  # raises, and says what it saw
         raise InputError("no bandflux column was recognised")
+    from jpassed.annotation.devices import choose_device, choose_precision
+
     corrections = None if zeropoints is None else read_zeropoints(zeropoints)
     loaded = load_model(model)
     messages = [*photometry.messages, *(m for c in labels.values() for m in c.messages)]
@@ -274,7 +279,7 @@ def prepare(
     photometry = _placeable(photometry, loaded, messages)
     for message in messages:
         logger.warning(message)
-    bad, outside = _doubtful_labels(table, labels, vocabulary)
+    bad, outside = doubtful_labels(table, labels, vocabulary)
     return Task(
         photometry,
         labels,
@@ -287,6 +292,7 @@ def prepare(
         None if batch_size is None else int(batch_size),
         "" if rules is None else rules.name,
         "" if corrections is None else corrections.label,
+        choose_precision(precision, choose_device(device)),
     )
 
 
@@ -382,19 +388,3 @@ def _placeable(photometry: Photometry, model: LoadedModel, messages: list[str]) 
 def _shown(bands: Sequence[str]) -> str:
     more = f" and {len(bands) - BANDS_SHOWN} more" if len(bands) > BANDS_SHOWN else ""
     return ", ".join(bands[:BANDS_SHOWN]) + more
-
-
-def _doubtful_labels(
-    table: Any, labels: Mapping[str, LabelColumn], vocabulary: Vocabulary
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Rows with a label that has a value but was left out, and rows with one out of range."""
-    bad, outside = np.zeros((2, len(table)), dtype=bool)
-    for name, column in labels.items():
-        raw, missing = numbers_and_mask(table[column.column], column.column)
-        given = ~missing.reshape(len(table), -1).all(axis=1)
-        given &= ~np.isin(raw, SENTINELS).reshape(len(table), -1).all(axis=1)
-        bad |= given & ~column.observed
-        kind = vocabulary[name]
-        beyond = (column.value < kind.lower) | (column.value > kind.upper)
-        outside |= column.observed & beyond
-    return bad, outside

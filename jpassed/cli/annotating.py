@@ -64,6 +64,17 @@ _OPTIONS: tuple[tuple[str, Decorator], ...] = (
     ),
     ("device", device_option()),
     (
+        "precision",
+        click.option(
+            "--precision",
+            type=click.Choice(["auto", "float32", "bfloat16"]),
+            default="auto",
+            show_default=True,
+            help="Of the network's matrix products; auto: bfloat16 where the processor or GPU has "
+            "it.",
+        ),
+    ),
+    (
         "batch_size",
         click.option(
             "--batch-size", metavar="N", type=click.IntRange(min=1), help="Objects at a time."

@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CrossBlock", "ResidualBlock", "SelfBlock", "attention", "key_bias"]
+__all__ = ["CrossBlock", "ResidualBlock", "SelfBlock", "attention", "key_bias", "matched"]
+
+
+def matched(x: Tensor, layer: nn.Linear) -> Tensor:
+    """`x` in the precision of a layer that it goes into; autocast sees to that itself."""
+    return x if torch.is_autocast_enabled(x.device.type) else x.to(layer.weight.dtype)
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:
@@ -18,10 +23,23 @@ def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) ->
     if query.device.type != "cpu":
         mask = None if bias is None else bias.to(query.dtype)
         return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    score = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+    score = products(query, key) * query.shape[-1] ** -0.5
     if bias is not None:
         score = score + bias.to(score.dtype)
     return score.softmax(-1).to(value.dtype) @ value
+
+
+def products(query: Tensor, key: Tensor) -> Tensor:
+    """Scalar products (..., R, T) of (..., R, d) and (..., T, d).
+
+    Single-precision libraries round products with odd numbers of rows and columns differently at
+    different places of a batch (seen in MKL): none is odd here.
+    """
+    tokens = key.shape[-2]
+    if tokens % 2 == 0 or query.shape[-2] % 2 == 0:
+        return query @ key.transpose(-1, -2)
+    padded = nn.functional.pad(key, (0, 0, 0, 1))
+    return (query @ padded.transpose(-1, -2))[..., :tokens]
 
 
 class ResidualBlock(nn.Module):
@@ -36,7 +54,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> (..., width)."""
-        return x + self.down(nn.functional.gelu(self.up(self.norm(x)), approximate="tanh"))
+        h = self.up(matched(self.norm(x), self.up))
+        return x + self.down(nn.functional.gelu(h, approximate="tanh"))
 
 
 class SelfBlock(nn.Module):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from jpassed.nn.blocks import matched
 from jpassed.nn.config import ModelConfig
 
 __all__ = ["DenseReadout"]
@@ -34,7 +35,7 @@ class DenseReadout(nn.Module):
 
     def start(self, dense: Tensor) -> Tensor:
         """What a request starts from: (B, W) -> (B, 1, D)."""
-        return self.query(dense).unsqueeze(1)
+        return self.query(matched(dense, self.query)).unsqueeze(1)
 
     def forward(self, decoded: Tensor, dense: Tensor) -> Tensor:
         """What the heads read: (B, R, D) and (B, W) -> (B, R, W)."""

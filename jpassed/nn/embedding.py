@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jpassed.nn.blocks import ResidualBlock
+from jpassed.nn.blocks import ResidualBlock, matched
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.encodings import FourierEncoding, WavelengthEncoding
 from jpassed.tokens.batch import Context, TokenBatch
@@ -32,11 +32,11 @@ def _channels(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
     return torch.cat((squeezed * seen, log_error * seen, ratio * seen, seen), -1)
 
 
-def _lowered(h: Tensor) -> Tensor:
-    """The vectors behind a first layer in autocast's precision, where it is on."""
+def _lowered(h: Tensor, layer: nn.Linear) -> Tensor:
+    """The vectors behind a first layer in autocast's precision, where it is on, or in the next's."""
     if torch.is_autocast_enabled(h.device.type):
         return h.to(torch.get_autocast_dtype(h.device.type))
-    return h
+    return h.to(layer.weight.dtype)
 
 
 def _contrast(value: Tensor, error: Tensor, observed: Tensor, reach: int) -> Tensor:
@@ -106,7 +106,7 @@ class PatchEmbedding(nn.Module):
 
     def tokens(self, vector: Tensor) -> Tensor:
         """What `vector` gave, (B, patch_width), as (B, patch_tokens, width)."""
-        return self.last(vector).unflatten(-1, self.shape)
+        return self.last(matched(vector, self.last)).unflatten(-1, self.shape)
 
     def vector(self, tokens: TokenBatch, log_scale: Tensor) -> Tensor:
         """(B, 1, P) values and (B,) scales -> (B, patch_width), zero where no band is observed."""
@@ -149,7 +149,7 @@ class BandEmbedding(nn.Module):
         code = self.where(tokens.wavelength[..., 0], tokens.width[..., 0])
         with torch.autocast(x.device.type, enabled=False):
             h = self.first(torch.cat((x, code), -1).float())
-        return self.last(nn.functional.gelu(_lowered(h)))
+        return self.last(nn.functional.gelu(_lowered(h, self.last)))
 
 
 class LabelEmbedding(nn.Module):
@@ -171,7 +171,7 @@ class LabelEmbedding(nn.Module):
         extra = torch.stack((value, log_error, known), -1)
         with torch.autocast(value.device.type, enabled=False):
             h = self.first(torch.cat((self.value(value), extra), -1)) + self.kind(tokens.kind)
-        return self.last(nn.functional.gelu(_lowered(h)))
+        return self.last(nn.functional.gelu(_lowered(h, self.last)))
 
 
 class ObjectEmbedding(nn.Module):
@@ -188,4 +188,4 @@ class ObjectEmbedding(nn.Module):
         x = torch.stack((0.2 * context.log_scale * seen, seen, torch.ones_like(seen)), -1)
         with torch.autocast(x.device.type, enabled=False):
             h = self.first(x.float())
-        return self.last(nn.functional.gelu(h)).unsqueeze(1)
+        return self.last(nn.functional.gelu(matched(h, self.last))).unsqueeze(1)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.exceptions import UnknownNameError
+from jpassed.nn.blocks import matched
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.flow_head import FlowHead
 from jpassed.nn.kind_linear import LOG_SIGMA_FLOOR, KindLinear
@@ -118,8 +119,8 @@ class BinnedHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, D) -> (B, bins) logits in float32."""
         # Behind a dense readout there are hidden layers enough.
-        h = x if self.up is None else nn.functional.gelu(self.up(x))
-        return self.last(h).float()
+        h = x if self.up is None else nn.functional.gelu(self.up(matched(x, self.up)))
+        return self.last(matched(h, self.last)).float()
 
     def loss(self, logits: Tensor, target: Tensor, error: Tensor) -> Tensor:
         """Cross entropy with the softened target, in nats relative to a density in scaled units.

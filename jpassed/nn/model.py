@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.exceptions import ModelError
-from jpassed.nn.blocks import CrossBlock, SelfBlock, key_bias
+from jpassed.nn.blocks import CrossBlock, SelfBlock, key_bias, matched
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.dense import DenseReadout
 from jpassed.nn.embedding import BandEmbedding, LabelEmbedding, ObjectEmbedding, PatchEmbedding
@@ -41,7 +41,7 @@ class Observed(NamedTuple):
     present: Tensor
     dense: Tensor | None
 
-    def take(self, rows: Tensor) -> Observed:
+    def take(self, rows: Tensor | slice) -> Observed:
         """Some of the objects, in any order, as often as they are named."""
         dense = None if self.dense is None else self.dense[rows]
         return Observed(self.tokens[rows], self.present[rows], dense)

@@ -112,8 +112,8 @@ class LocalReadout(nn.Module):
                 part = torch.einsum("krp,bpc->brkc", kernel[0], channels)
                 slope = torch.einsum("krp,bp->brk", tilted[0], log_value)
             else:
-                part = torch.einsum("bkrp,bpc->brkc", kernel, channels)
-                slope = torch.einsum("bkrp,bp->brk", tilted, log_value)
+                part = _own_means(kernel, channels)
+                slope = _own_means(tilted, log_value.unsqueeze(-1)).squeeze(-1)
             part = torch.cat((part, slope.unsqueeze(-1)), -1)
             total = part if total is None else total + part
         if total is None:
@@ -121,3 +121,14 @@ class LocalReadout(nn.Module):
         weight = total[..., :1]
         means = total[..., 1:] / (weight + 1e-3)
         return torch.cat((torch.log(weight + 1e-3) / 7.0, means), -1).flatten(2)
+
+
+def _own_means(kernel: Tensor, channels: Tensor) -> Tensor:
+    """Sums over the bands with kernels of each object: (B, K, R, P), (B, P, C) -> (B, R, K, C).
+
+    Of an even number of channels: see `jpassed.nn.blocks.products`.
+    """
+    count = channels.shape[-1]
+    even = nn.functional.pad(channels, (0, count % 2))
+    found = (kernel.flatten(1, 2) @ even)[..., :count]
+    return found.unflatten(1, kernel.shape[1:3]).transpose(1, 2)

@@ -43,11 +43,21 @@ class TokenBatch:
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """The same tokens on another device."""
+        if self.value.device == torch.device(device):
+            return self
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self)}
         return replace(self, **moved)
 
     def __getitem__(self, rows: Tensor | slice) -> TokenBatch:
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+
+    def packed(self, count: int) -> TokenBatch:
+        """The first `count` of each object's present tokens, in their order; then absent ones."""
+        if count >= self.kind.shape[1]:
+            return self
+        order = self.present.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, :count]
+        rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+        return replace(self, **{f.name: getattr(self, f.name)[rows, order] for f in fields(self)})
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,15 @@ class Context:
             self.labels.to(device),
             self.log_scale.to(device),
             self.has_scale.to(device),
+        )
+
+    def __getitem__(self, rows: Tensor | slice) -> Context:
+        return Context(
+            None if self.patch is None else self.patch[rows],
+            self.bands[rows],
+            self.labels[rows],
+            self.log_scale[rows],
+            self.has_scale[rows],
         )
 
 

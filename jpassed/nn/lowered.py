@@ -1,0 +1,48 @@
+"""A copy of a network for inference, its matrices in half the bytes.
+
+Training computes under autocast, which casts every weight at every call. Here they are cast once.
+The same layers as there stay in float32: first layers (a bandflux has more than three digits), the
+readout of single bands, and the heads.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from jpassed.nn.model import SEDModel
+
+__all__ = ["lowered"]
+
+
+def lowered(network: SEDModel, dtype: torch.dtype = torch.bfloat16) -> SEDModel:
+    """A copy in evaluation mode whose large matrix products are computed in `dtype`.
+
+    Parameters
+    ----------
+    network : SEDModel
+        In float32; it stays as it is.
+    dtype : torch.dtype
+
+    Returns
+    -------
+    SEDModel
+        On the same device, without gradients.
+    """
+    found = copy.deepcopy(network).eval().requires_grad_(False)
+    inside: list[nn.Module | None] = [
+        *(() if found.patch is None else (found.patch.blocks, found.patch.last)),
+        found.band.last, found.label.last, found.object.last,
+        found.trunk, found.decoder, found.dense, found.redshift_head,
+    ]  # fmt: skip
+    for part in inside:
+        for module in () if part is None else part.modules():
+            if isinstance(module, nn.Linear):
+                module.to(dtype)
+    if next(network.parameters()).device.type != "cpu":
+        # Processors normalise bfloat16 with weights in float32, GPUs want both alike.
+        for part in (found.trunk, found.decoder, found.norm):
+            part.to(dtype)
+    return found
