@@ -18,7 +18,7 @@ from astropy.utils.masked import Masked
 import jpassed
 from jpassed.annotation import DEFAULT_OUTPUTS, FLAGS, annotate, infer
 from jpassed.io import read_catalog
-from jpassed.posteriors.columns import column_name, posterior_columns
+from jpassed.posteriors.columns import column_name, posterior_values
 from jpassed.posteriors.grids import PdfGrid
 from jpassed.vocabulary import load_vocabulary
 
@@ -261,9 +261,9 @@ def test_only_one_batch_of_posteriors_is_alive(monkeypatch):
         nonlocal most
         alive.append(weakref.ref(posterior))
         most = max(most, sum(reference() is not None for reference in alive))
-        return posterior_columns(posterior, *args, **kwargs)
+        return posterior_values(posterior, *args, **kwargs)
 
-    monkeypatch.setattr("jpassed.annotation.table.posterior_columns", watched)
+    monkeypatch.setattr("jpassed.annotation.table.posterior_values", watched)
     annotate(make_table(60), model=small_model(), outputs=["z", "tau"], batch_size=4)
     assert len(alive) == 15
     assert most <= 2

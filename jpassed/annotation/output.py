@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from jpassed.posteriors.columns import column_name
+from jpassed.posteriors.columns import ColumnText, column_name
 
 __all__ = ["PREFIX", "OutputColumns", "in_order", "written_before"]
 
@@ -25,10 +25,13 @@ class OutputColumns:
     ----------
     n : int
         Number of rows N.
+    texts : iterable of ColumnText
+        What is said of the columns whose values come as arrays.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, texts: Iterable[ColumnText] = ()) -> None:
         self._n = n
+        self._texts = {text.name: text for text in texts}
         self._first: dict[str, Any] = {}
         self._values: dict[str, NDArray[Any]] = {}
         self._masks: dict[str, NDArray[np.bool_]] = {}
@@ -49,11 +52,18 @@ class OutputColumns:
                 self._masks[name] = np.zeros(self._values[name].shape, dtype=bool)
             self._masks[name][rows] = mask
 
+    def put_values(self, rows: slice, values: Mapping[str, NDArray[np.float32]]) -> None:
+        """Store the values of some rows, NaN where they are masked, by names of columns."""
+        for name, part in values.items():
+            if name not in self._values:
+                self._values[name] = np.zeros((self._n, *part.shape[1:]), dtype=np.float32)
+            self._values[name][rows] = part
+
     def finish(self) -> list[Any]:
         """The columns: masked ones where some value is masked."""
         from astropy.table import Column, MaskedColumn
 
-        result = []
+        result = [text.column(self._values[name]) for name, text in self._texts.items()]
         for name, first in self._first.items():
             about = {
                 "name": name,

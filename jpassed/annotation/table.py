@@ -21,14 +21,14 @@ from jpassed.annotation.output import (
     written_before,
 )
 from jpassed.annotation.refined import ROW_COLUMNS, TaskRefiner
-from jpassed.annotation.row_flags import RowFlags
+from jpassed.annotation.row_flags import RowFlags, known_quantiles
 from jpassed.annotation.seeds import generators
-from jpassed.annotation.targets import line_out_of_range, redshifts
+from jpassed.annotation.targets import redshifts, without_result
 from jpassed.annotation.task import Task, check_table, prepare, read_outputs
 from jpassed.exceptions import InputError
 from jpassed.io.native_columns import copied
 from jpassed.posteriors import Posterior
-from jpassed.posteriors.columns import grid_meta, posterior_columns
+from jpassed.posteriors.columns import column_texts, grid_meta, posterior_values
 from jpassed.weights import model_vocabulary
 
 if TYPE_CHECKING:
@@ -255,9 +255,14 @@ def _columns(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[Any], NDArray[np.int32]]:
     """Columns and flags of all rows."""
-    out = OutputColumns(len(task))
-    flag = np.zeros(len(task), dtype=np.int32)
     pivots = {band: pivot for band, (pivot, _) in task.passbands.items()}
+    together = plan is not None and samples > 0 and set(task.quantities) <= set(plan.names)
+    texts = column_texts(
+        task.quantities, task.model.vocabulary, prefix=PREFIX, pivots=pivots, pdf=pdf,
+        samples=samples, joint=together,
+    )  # fmt: skip
+    out = OutputColumns(len(task), texts)
+    flag = np.zeros(len(task), dtype=np.int32)
     derived = [name for name in task.outputs if name not in task.quantities]
     for batch in task.batches(task.outputs_and_redshift):
         rows = batch.rows
@@ -265,29 +270,25 @@ def _columns(
         refined = None if refiner is None else refiner.batch(rows)
         if refined is not None:
             posterior = refined.instead_of(posterior)
-        z = redshifts(posterior, task.labels, rows)
-        masks = {
-            name: task.nothing_known(rows, name) | line_out_of_range(name, z)
-            for name in task.quantities
-        }
+        quantiles, central = known_quantiles(posterior)
+        z = redshifts(posterior, task.labels, rows, None if central is None else central[:, 1])
         draws = None
         if plan is not None:
             draws = plan.draw(rows) if refined is None else refined.joint(plan.n, plan.names)
-        written = None if draws is None or not samples else draws.first(samples)
-        together = written is not None and set(task.quantities) <= set(written)
-        out.put(
+        written = None if draws is None or not together else draws.first(samples)
+        out.put_values(
             rows,
-            posterior_columns(
+            posterior_values(
                 posterior,
                 task.model.vocabulary,
                 names=task.quantities,
                 prefix=PREFIX,
-                masked=masks,
-                pivots=pivots,
+                masked=without_result(task, task.quantities, rows, z),
                 pdf=pdf,
                 samples=samples,
                 rng=own,
-                draws=dict(written.items()) if together and written is not None else None,
+                draws=None if written is None else dict(written.items()),
+                quantiles=quantiles,
             ),
         )
         if draws is not None:
@@ -296,7 +297,7 @@ def _columns(
                 rows,
                 derived_columns(draws, derived, prefix=PREFIX, masked=blind, samples=samples),
             )
-        flag[rows] = flags.of(batch, posterior)
+        flag[rows] = flags.of(batch, posterior, central)
         if progress is not None:
             progress(rows.stop, len(task))
     return in_order(out.finish(), task.outputs), flag

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,16 @@ from jpassed.posteriors import Posterior
 from jpassed.surveys import LabelColumn
 from jpassed.vocabulary.lines import LINE_LIMITS
 
+if TYPE_CHECKING:
+    from jpassed.annotation.task import Task
+
 __all__ = [
     "OBSERVED_RANGE",
     "line_out_of_range",
     "redshifts",
     "trained_bands",
     "trained_range",
+    "without_result",
 ]
 
 OBSERVED_RANGE = (3500.0, 9600.0)
@@ -30,10 +34,18 @@ MARGIN = 1.1
 
 
 def redshifts(
-    posterior: Posterior, labels: Mapping[str, LabelColumn], rows: slice
+    posterior: Posterior,
+    labels: Mapping[str, LabelColumn],
+    rows: slice,
+    median: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """The redshift of each object: the known one, else the posterior's median, else NaN; (N,)."""
-    z = posterior.median("z") if "z" in posterior else np.full(len(posterior), np.nan)
+    """The redshift of each object: the known one, else the posterior's median, else NaN; (N,).
+
+    `median` (N,) is that of the posterior, where it is known already.
+    """
+    if median is None:
+        median = posterior.median("z") if "z" in posterior else np.full(len(posterior), np.nan)
+    z = median
     if "z" in labels:
         known = labels["z"]
         z = np.where(known.observed[rows], known.value[rows], z)
@@ -50,6 +62,24 @@ def line_out_of_range(name: str, z: NDArray[np.float64]) -> NDArray[np.bool_]:
     first, last = LINE_LIMITS[name]
     with np.errstate(invalid="ignore"):
         return (first * (1.0 + z) < OBSERVED_RANGE[0]) | (last * (1.0 + z) > OBSERVED_RANGE[1])
+
+
+def without_result(
+    task: Task, names: Sequence[str], rows: slice, z: NDArray[np.float64]
+) -> dict[str, NDArray[np.bool_]]:
+    """Objects whose column of a quantity is masked, by quantity; their redshifts are z (N,).
+
+    Neither a band nor a label other than the quantity itself is known, or its line is out of
+    range.
+    """
+    blind = ~task.photometry.observed[rows].any(axis=1)
+    n_labels = task.n_labels(rows)
+    found = {}
+    for name in names:
+        own = task.labels.get(name)
+        others = n_labels if own is None else n_labels - own.observed[rows]
+        found[name] = (blind & (others == 0)) | line_out_of_range(name, z)
+    return found
 
 
 def trained_bands(card: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,18 @@ from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
 if TYPE_CHECKING:
     from astropy.table import Column, MaskedColumn
 
-__all__ = ["band_ucd", "column_name", "grid_meta", "make_column", "posterior_columns"]
+__all__ = [
+    "LEVELS",
+    "ColumnText",
+    "band_ucd",
+    "column_name",
+    "column_texts",
+    "grid_meta",
+    "make_column",
+    "posterior_columns",
+    "posterior_values",
+    "stored_values",
+]
 
 #: Upper pivot wavelength in Å, and UCD1+ word of the range.
 _BAND_WORDS = (
@@ -35,7 +47,44 @@ _BAND_WORDS = (
     (150000.0, "em.IR.8-15um"),
     (300000.0, "em.IR.15-30um"),
 )
-_LEVELS = (0.16, 0.5, 0.84)
+LEVELS = (0.16, 0.5, 0.84)
+"""Probabilities below ``jp_q_lo``, ``jp_q`` and ``jp_q_hi``."""
+
+_SUFFIXES = ("", "err", "lo", "hi")
+
+
+@dataclass(frozen=True)
+class ColumnText:
+    """What a table says of a column.
+
+    Attributes
+    ----------
+    name, description, ucd : str
+    unit, format : str or None
+    """
+
+    name: str
+    description: str
+    ucd: str
+    unit: str | None
+    format: str | None
+
+    def column(self, values: NDArray[np.float32]) -> Any:
+        """The column of some values, which are not copied: masked where they are NaN."""
+        from astropy.table import Column, MaskedColumn
+
+        settings = {
+            "name": self.name,
+            "unit": self.unit,
+            "description": self.description,
+            # astropy prints what is under the mask of a quantity whose format begins with "%".
+            "format": self.format.removeprefix("%") if self.format else None,
+            "meta": {"ucd": self.ucd},
+        }
+        hidden = np.isnan(values)
+        if hidden.any():
+            return MaskedColumn(values, mask=hidden, copy=False, **settings)
+        return Column(values, copy=False, **settings)
 
 
 def column_name(quantity: str, suffix: str = "", prefix: str = "jp_") -> str:
@@ -107,53 +156,130 @@ def posterior_columns(
         For a mask of the wrong shape or a negative number of samples.
     """
     words = vocabulary if vocabulary is not None else load_vocabulary()
+    chosen = posterior.names if names is None else tuple(names)
+    values = posterior_values(
+        posterior, words, names=chosen, prefix=prefix, masked=masked, pdf=pdf, samples=samples,
+        rng=rng, draws=draws,
+    )  # fmt: skip
+    texts = column_texts(
+        chosen, words, prefix=prefix, pivots=pivots, pdf=pdf, samples=samples,
+        joint=draws is not None,
+    )  # fmt: skip
+    return [text.column(values[text.name]) for text in texts]
+
+
+def posterior_values(
+    posterior: Posterior,
+    vocabulary: Vocabulary | None = None,
+    *,
+    names: Iterable[str] | None = None,
+    prefix: str = "jp_",
+    masked: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    pdf: bool = False,
+    samples: int = 0,
+    rng: np.random.Generator | Mapping[str, np.random.Generator] | int | None = None,
+    draws: Mapping[str, ArrayLike] | None = None,
+    quantiles: Mapping[str, NDArray[np.float64]] | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Values of the columns of `posterior_columns` by their names, without a table.
+
+    Parameters
+    ----------
+    posterior, vocabulary, names, prefix, masked, pdf, samples, rng, draws
+        See `posterior_columns`.
+    quantiles : mapping of quantity to array (N, 3), optional
+        Those at `LEVELS`, where they are known already.
+
+    Returns
+    -------
+    dict of str to ndarray
+        (N,) or (N, n); NaN where a value is masked.
+
+    Raises
+    ------
+    UnknownNameError, InputError
+        See `posterior_columns`.
+    """
+    words = vocabulary if vocabulary is not None else load_vocabulary()
     if samples < 0:
         raise InputError(f"the number of samples must not be negative, got {samples}")
     draw = None if isinstance(rng, Mapping) else np.random.default_rng(rng)
-    out: list[Any] = []
+    found: dict[str, NDArray[np.float32]] = {}
     for name in posterior.names if names is None else tuple(names):
         distribution, kind = posterior[name], words[name]
-        band = split_quantity(name)[1]
-        ucd = kind.ucd if band is None else band_ucd(kind.ucd, _pivot(band, pivots))
         mask = _mask(masked, name, len(posterior))
-        low, middle, high = distribution.quantile(_LEVELS).T
+        if quantiles is not None and name in quantiles:
+            low, middle, high = quantiles[name].T
+        else:
+            low, middle, high = distribution.quantile(LEVELS).T
+        four = np.stack((middle, 0.5 * (high - low), low, high))
+        for suffix, values in zip(_SUFFIXES, stored_values(four, mask), strict=True):
+            found[column_name(name, suffix, prefix)] = values
+        if pdf and kind.scale != "object":
+            densities = PdfGrid.of(kind).densities(distribution)
+            found[column_name(name, "pdf", prefix)] = stored_values(densities, mask[:, None])
+        if samples:
+            if draws is not None:
+                drawn = np.asarray(draws[name], dtype=np.float64)
+            else:
+                source = rng[name] if isinstance(rng, Mapping) else draw
+                drawn = distribution.sample(samples, source)
+            found[column_name(name, "samples", prefix)] = stored_values(drawn, mask[:, None])
+    return found
+
+
+def column_texts(
+    names: Iterable[str],
+    vocabulary: Vocabulary | None = None,
+    *,
+    prefix: str = "jp_",
+    pivots: Mapping[str, float] | None = None,
+    pdf: bool = False,
+    samples: int = 0,
+    joint: bool = False,
+) -> list[ColumnText]:
+    """What is said of the columns of `posterior_columns`, in their order.
+
+    Parameters
+    ----------
+    names, vocabulary, prefix, pivots, pdf, samples
+        See `posterior_columns`.
+    joint : bool
+        Whether the samples of several quantities are drawn together.
+    """
+    words = vocabulary if vocabulary is not None else load_vocabulary()
+    out: list[ColumnText] = []
+    for name in names:
+        kind, band = words[name], split_quantity(name)[1]
+        ucd = kind.ucd if band is None else band_ucd(kind.ucd, _pivot(band, pivots))
         label = column_name(name, prefix=prefix)
         short = kind.description.split(";")[0].split(":")[0]
+        head = kind.description
         if band is not None:
-            short = f"{short} in {band}"
-        common = {"unit": kind.unit or None, "format": kind.format or None, "mask": mask}
+            short, head = f"{short} in {band}", f"{head.split(';')[0]} in {band}"
+        unit, shape = kind.unit or None, kind.format or None
 
         def add(
             suffix: str,
-            values: NDArray[np.float64],
             text: str,
             ucd: str,
+            unit: str | None = unit,
+            shape: str | None = shape,
             stem: str = name,
-            settings: Mapping[str, Any] = common,
         ) -> None:
-            title = column_name(stem, suffix, prefix)
-            out.append(make_column(title, values, text, ucd, **settings))
+            out.append(ColumnText(column_name(stem, suffix, prefix), text, ucd, unit, shape))
 
-        head = kind.description if band is None else f"{kind.description.split(';')[0]} in {band}"
-        add("", middle, f"{head}; median of the posterior", ucd)
-        add("err", 0.5 * (high - low), f"Half the 16-84 % interval of {label}", f"stat.error;{ucd}")
-        add("lo", low, f"16 % quantile of {label}, {short}", f"{ucd};stat.min")
-        add("hi", high, f"84 % quantile of {label}, {short}", f"{ucd};stat.max")
+        add("", f"{head}; median of the posterior", ucd)
+        add("err", f"Half the 16-84 % interval of {label}", f"stat.error;{ucd}")
+        add("lo", f"16 % quantile of {label}, {short}", f"{ucd};stat.min")
+        add("hi", f"84 % quantile of {label}, {short}", f"{ucd};stat.max")
         if pdf and kind.scale != "object":
-            grid = PdfGrid.of(kind)
-            density = {**common, "unit": f"1 / ({kind.unit})" if kind.unit else None}
-            density["format"] = "%.5g"
-            text = f"Posterior density of {label}, mean of each bin; {grid.describe()}"
-            ucd_pdf = f"stat.probability;{ucd}"
-            add("pdf", grid.densities(distribution), text, ucd_pdf, settings=density)
+            text = f"Posterior density of {label}, mean of each bin; {PdfGrid.of(kind).describe()}"
+            per = f"1 / ({kind.unit})" if kind.unit else None
+            add("pdf", text, f"stat.probability;{ucd}", per, "%.5g")
         if samples:
-            if draws is not None:
-                text = f"{samples} joint draws of {label}, {short}"
-                add("samples", np.asarray(draws[name], dtype=np.float64), text, ucd)
-                continue
-            text = f"{samples} draws from the posterior of {label}, {short}"
-            source = rng[name] if isinstance(rng, Mapping) else draw
-            add("samples", distribution.sample(samples, source), text, ucd)
+            kept = "joint draws of" if joint else "draws from the posterior of"
+            add("samples", f"{samples} {kept} {label}, {short}", ucd)
     return out
 
 
@@ -192,6 +318,15 @@ def _mask(
     return out
 
 
+def stored_values(values: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Single precision, with NaN where `mask` says so and where values are not finite."""
+    hidden = mask | ~np.isfinite(values)
+    with np.errstate(over="ignore"):
+        stored = values.astype(np.float32)
+    stored[hidden] = np.nan
+    return stored
+
+
 def make_column(
     name: str,
     values: NDArray[np.float64],
@@ -206,20 +341,5 @@ def make_column(
 
     Masked where `mask` (N,) says so and where values are not finite, with NaN beneath.
     """
-    from astropy.table import Column, MaskedColumn
-
     rows = mask if values.ndim == 1 else mask[:, None]
-    hidden = rows | ~np.isfinite(values)
-    settings = {
-        "name": name,
-        "unit": unit,
-        "description": description,
-        # astropy prints what is under the mask of a quantity whose format begins with "%".
-        "format": format.removeprefix("%") if format else None,
-        "meta": {"ucd": ucd},
-    }
-    with np.errstate(over="ignore"):
-        stored = np.where(hidden, np.nan, values).astype(np.float32)
-    if hidden.any():
-        return MaskedColumn(stored, mask=hidden, **settings)
-    return Column(stored, **settings)
+    return ColumnText(name, description, ucd, unit, format).column(stored_values(values, rows))
