@@ -11,7 +11,7 @@ from typing import Any
 
 from jpassed.cluster.described import COLUMN_LIST, describe_schema
 from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
-from jpassed.cluster.work import EXAMPLE_ROWS, Work, check_options, open_work, remove_traces
+from jpassed.cluster.work import EXAMPLE_ROWS, Work, all_options, open_work, remove_traces
 from jpassed.exceptions import FileError, InputError, MissingDependencyError
 from jpassed.io.folders import check_folder
 from jpassed.io.texts import one_line
@@ -88,7 +88,7 @@ def annotate_hats(
     --------
     >>> annotate_hats("minijpas_hats", "minijpas_jp", workers=8)  # doctest: +SKIP
     """
-    check_options(options)
+    chosen = all_options(options)
     if resume and (whole := remove_traces(output)) is not None:
         return whole  # the run before was killed at its very end
     check_folder(output, overwrite, marks=(COLUMN_LIST,))
@@ -102,7 +102,7 @@ def annotate_hats(
         "rows": total,
         "partitions": hashlib.sha256(repr(sorted(map(str, pixels))).encode()).hexdigest()[:16],
     }
-    work = open_work(output, source, example, options, resume=resume, overwrite=overwrite)
+    work = open_work(output, source, example, chosen, resume=resume, overwrite=overwrite)
     left = [p for p in pixels if not (work.folder / _pixel_path(p)).is_file()]
     logger.info("%s: %d of %d partitions to do", work.folder, len(left), len(pixels))
     before = 0

@@ -14,7 +14,7 @@ from typing import Any
 from jpassed.cluster.described import COLUMN_LIST, describe_schema
 from jpassed.cluster.parts import ROWS_AT_ONCE
 from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
-from jpassed.cluster.work import EXAMPLE_ROWS, check_options, open_work, remove_traces
+from jpassed.cluster.work import EXAMPLE_ROWS, all_options, open_work, remove_traces
 from jpassed.exceptions import FileError, InputError
 from jpassed.io.folders import check_folder
 from jpassed.io.texts import one_line
@@ -82,7 +82,7 @@ def annotate_parquet_folder(
     -----
     See `annotate_hats`. Rows are in memory a few thousands at a time, however long the files are.
     """
-    check_options(options)
+    chosen = all_options(options)
     if resume and (whole := remove_traces(output)) is not None:
         return whole  # the run before was killed at its very end
     check_folder(output, overwrite, marks=(COLUMN_LIST,))
@@ -98,7 +98,7 @@ def annotate_parquet_folder(
         "rows": total,
         "parts": hashlib.sha256(told.encode()).hexdigest()[:16],
     }
-    work = open_work(output, source, example, options, resume=resume, overwrite=overwrite)
+    work = open_work(output, source, example, chosen, resume=resume, overwrite=overwrite)
     left = [part for part in parts if not (work.folder / part.path).is_file()]
     before = total - sum(part.rows for part in left)
     logger.info("%s: %d of %d parts to do", work.folder, len(left), len(parts))

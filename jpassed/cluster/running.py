@@ -174,8 +174,8 @@ def run_parts(
             if progress is not None:
                 progress(done, total)
     finally:
-        for future in names:
-            future.cancel()
+        if names:
+            next(iter(names)).client.cancel(list(names))
     return done
 
 

@@ -36,7 +36,7 @@ from jpassed.weights import find_model, model_vocabulary
 __all__ = [
     "HIDDEN",
     "Work",
-    "check_options",
+    "all_options",
     "open_work",
     "read_work",
     "remove_traces",
@@ -50,6 +50,8 @@ HIDDEN = ".jpassed"
 """Folder within the output that is there as long as it is worked on."""
 
 _TASK, _EXAMPLE, _SCHEMA = "task.json", "example.parquet", "schema.parquet"
+
+_NOT_OPTIONS = ("table", "progress")
 
 EXAMPLE_ROWS = 256
 """Rows that are annotated before any worker starts: they show what the columns will be."""
@@ -136,15 +138,18 @@ def remove_traces(output: str | Path) -> int | None:
     return int(work.task["source"]["rows"])
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse what `annotate` does not know, or what cannot be sent to other machines.
+def all_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `annotate`, those that are not given as it takes them.
+
+    What it does not know is refused, and what cannot be sent to other machines.
 
     Raises
     ------
     InputError, UnknownNameError
     """
-    known = set(inspect.signature(annotate).parameters) - {"table", "progress"}
-    if stray := sorted(set(options) - known):
+    signature = inspect.signature(annotate).parameters
+    known = {name: p.default for name, p in signature.items() if name not in _NOT_OPTIONS}
+    if stray := sorted(set(options) - set(known)):
         raise InputError(
             f"unknown options: {', '.join(stray)}; known are {', '.join(sorted(known))}"
         )
@@ -155,7 +160,9 @@ def check_options(options: Mapping[str, Any]) -> None:
                 f"{name}: expected a name or a path, which workers can read, got "
                 f"{type(value).__name__}"
             )
-    read_outputs(options.get("outputs"), model_vocabulary(options.get("model", "default")))
+    found = {**known, **options}
+    found["outputs"] = read_outputs(found["outputs"], model_vocabulary(found["model"]))
+    return found
 
 
 def open_work(
@@ -177,7 +184,7 @@ def open_work(
     example : pyarrow.Table
         Its first rows, with a schema of `describe_schema`.
     options : mapping
-        Of `jpassed.annotate`.
+        Of `all_options`.
     resume : bool
         Go on with what an earlier run left, if there is something; otherwise that is in the way.
     overwrite : bool
@@ -263,17 +270,16 @@ def _begin(folder: Path, example: Any, options: Mapping[str, Any]) -> tuple[Work
     """Annotate the example; everything that may be wrong with options and columns is told here."""
     table = quantity_table(table_from_arrow(example, folder))
     result = annotate(table, **options)
-    asked = read_outputs(options.get("outputs"), model_vocabulary(options.get("model", "default")))
-    replaced = set(written_before(table.colnames, asked))
+    replaced = set(written_before(table.colnames, options["outputs"]))
     replaced |= {name for name in table.colnames if name.lower() in ROW_COLUMNS}
-    if not options.get("replace_columns"):
+    if not options["replace_columns"]:
         replaced = set()
     kept = [name for name in example.schema.names if name not in replaced]
     new = result.colnames[len([name for name in table.colnames if name not in replaced]) :]
     plain = {str(key): _plain(value) for key, value in options.items()}
-    plain["model"] = _model_place(options.get("model", "default"))
+    plain["model"] = _model_place(options["model"])
     precision = result.meta.get("jp_precision")
-    if precision and "precision" in inspect.signature(annotate).parameters:
+    if precision and "precision" in plain:
         plain["precision"] = str(
             precision
         )  # that of this machine: workers may have other processors
