@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,6 +103,14 @@ def predictive_chi2(
     return np.where(np.isfinite(middle), best, np.nan)
 
 
+@lru_cache(maxsize=16)
+def _scatter(bands: tuple[str, ...]) -> NDArray[np.float64]:
+    """`zero_point_scatter`, which reads files: once, not for every page of a table."""
+    found = zero_point_scatter(bands)
+    found.setflags(write=False)
+    return found
+
+
 class TaskChi2:
     """`jp_chi2` of a task's objects, a batch at a time.
 
@@ -129,7 +138,7 @@ class TaskChi2:
         trained = set(trained_bands(task.model.card)) or set(p.bands)
         strange = np.array([band not in trained for band in p.bands], dtype=bool)
         more = np.where(strange, load_flag_limits().untrained, 0.0)
-        self._scatter = np.hypot(zero_point_scatter(p.bands), more)[self._asked]
+        self._scatter = np.hypot(_scatter(p.bands), more)[self._asked]
         # What a model knows by wavelength alone it predicts from more of the other bands.
         folds = FOLDS["full" if strange.any() else form]
         self._reconstructor = Reconstructor(task, folds, self._asked)
@@ -166,7 +175,7 @@ class TaskChi2:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Reduced chi-square and number of tested bands of some rows."""
         p, asked = self._task.photometry, self._asked
-        expected = reconstructor.quantiles(rows, LEVELS)[:, asked]
+        expected = reconstructor.asked_quantiles(rows, LEVELS)
         seen = p.observed[rows][:, asked] & np.isfinite(expected).all(axis=-1)
         parts = predictive_chi2(
             p.flux[rows][:, asked],

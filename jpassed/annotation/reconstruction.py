@@ -210,8 +210,27 @@ class Reconstructor:
 
     def quantiles(self, rows: slice, levels: Sequence[float]) -> NDArray[np.float64]:
         """Quantiles (rows, B, levels) of the true bandfluxes, microjansky; NaN if not asked."""
+        shape = (rows.stop - rows.start, len(self._task.photometry.bands), len(levels))
+        out = np.full(shape, np.nan)
+        for part, found in self._answers(rows, levels):
+            out[:, part] = found
+        return out
+
+    def asked_quantiles(self, rows: slice, levels: Sequence[float]) -> NDArray[np.float64]:
+        """Quantiles (rows, A, levels) of the A bands that were asked, in their order."""
+        if len(self._parts) == 1:
+            return next(self._answers(rows, levels))[1]
+        asked = np.sort(np.concatenate([np.zeros(0, dtype=np.intp), *self._parts]))
+        out = np.empty((len(levels), rows.stop - rows.start, len(asked)))
+        for part, found in self._answers(rows, levels):
+            out[:, :, np.searchsorted(asked, part)] = np.moveaxis(found, -1, 0)
+        return np.moveaxis(out, 0, -1)
+
+    def _answers(
+        self, rows: slice, levels: Sequence[float]
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+        """Bands of each fold, and their quantiles (rows, bands, levels)."""
         p, labels = self._task.photometry, self._task.labels
-        out = np.full((rows.stop - rows.start, len(p.bands), len(levels)), np.nan)
         at = np.asarray(levels, dtype=np.float64)
         # Of these rows alone: the mask of all of a long table would be copied for each batch.
         some = slice(0, rows.stop - rows.start)
@@ -229,8 +248,7 @@ class Reconstructor:
             context = predictor.context(shown, own, some, self._layout)
             answer = predictor.ask(context.to(predictor.device)).prediction
             log_scale = context.log_scale.numpy().astype(np.float64)
-            out[:, part] = _quantiles(predictor, answer.parameters, log_scale, at)
-        return out
+            yield part, _quantiles(predictor, answer.parameters, log_scale, at)
 
 
 def _of_rows(column: LabelColumn, rows: slice) -> LabelColumn:
@@ -256,7 +274,8 @@ def _quantiles(
     distribution = scaled_distribution(
         predictor.network.head, parameters.reshape(n * r, width), transform
     )
-    return np.asarray(distribution.quantile(levels)).reshape(n, r, len(levels))
+    # Level by level in memory, as quantiles come.
+    return np.moveaxis(distribution.quantile(levels).T.reshape(len(levels), n, r), 0, -1)
 
 
 def reconstruct_table(
