@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from ranked_training import tiny_config
 
 from jpassed.exceptions import InputError
 from jpassed.training.config import TrainingConfig
-from jpassed.training.loop import _Trainer, train
+from jpassed.training.loop import _Trainer
 from jpassed.training.ranks import Ranks, join_ranks
 from jpassed.training.setup import prepare
 from jpassed.training.step_loss import Questions, loss_figures
@@ -99,17 +98,8 @@ def test_an_environment_that_is_not_whole_is_told(bare: pytest.MonkeyPatch) -> N
             pass
 
 
-def test_more_ranks_than_objects_are_refused(
-    bare: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from contextlib import contextmanager
-
-    @contextmanager
-    def many(device: str):  # type: ignore[no-untyped-def]
-        yield Ranks(0, 100), torch.device(device)
-
-    monkeypatch.setattr("jpassed.training.loop.join_ranks", many)
-    config = TrainingConfig()
-    config = replace(config, optimiser=replace(config.optimiser, batch=64))
+def test_more_ranks_than_objects_are_refused() -> None:
+    config = TrainingConfig.from_dict({"optimiser": {"batch": 64}})
+    Ranks(0, 64).check_shares(config)
     with pytest.raises(InputError, match="batch: 64 objects cannot be shared by 100 ranks"):
-        train(config, tmp_path / "run", device="cpu")
+        Ranks(0, 100).check_shares(config)

@@ -40,7 +40,6 @@ def tool(project_root: Path) -> ModuleType:
 
 
 def test_kills_leave_no_trace(tool: ModuleType, tmp_path: Path, ssp: Path) -> None:
-    tool.SETTINGS["optimiser"] |= {"steps": 40, "decay": 20}
     report = tool.kill_and_compare(tmp_path, ssp, kills=2, ranks=1, seed=3)
     assert report["kills"] == 2
     assert report["steps"] == 40

@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = {
         "blocks": 1, "redshift_bin": 0.02, "dense_readout": True,
     },
     "optimiser": {
-        "steps": 100, "batch": 64, "warmup": 10, "decay": 30, "checkpoint_every": 5,
+        "batch": 64, "warmup": 10, "decay": 20, "checkpoint_every": 5,
         "validate_every": 10, "validation": 64, "threads": 1, "precision": "float32",
     },
 }  # fmt: skip
@@ -157,7 +157,10 @@ def kill_and_compare(
     folder: Path, ssp: Path, *, kills: int, ranks: int, seed: int
 ) -> dict[str, Any]:
     """Kill a training `kills` times; what came of it, `differences` empty where all is well."""
-    settings = {**SETTINGS, "simulation": {**SETTINGS["simulation"], "ssp": [str(ssp)]}}
+    # Long enough that every kill finds it at work.
+    options = {**SETTINGS["optimiser"], "steps": 20 * kills}
+    simulation = {**SETTINGS["simulation"], "ssp": [str(ssp)]}
+    settings = {**SETTINGS, "simulation": simulation, "optimiser": options}
     config = folder / "killed.yaml"
     config.write_text(yaml.safe_dump(settings))
     began = time.monotonic()

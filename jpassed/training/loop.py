@@ -17,11 +17,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 import jpassed
-from jpassed.exceptions import FileError, InputError, TrainingError
+from jpassed.exceptions import FileError, TrainingError
 from jpassed.nn.checkpoint import write_model
 from jpassed.nn.model import SEDModel
 from jpassed.training.config import OptimiserConfig, TrainingConfig
 from jpassed.training.guard import Guard
+from jpassed.training.host import host_plan
 from jpassed.training.importance import effective_sample
 from jpassed.training.journal import Journal
 from jpassed.training.muon import make_optimiser
@@ -29,7 +30,14 @@ from jpassed.training.presets import find_config
 from jpassed.training.ranks import Ranks, join_ranks
 from jpassed.training.setup import Setup, prepare
 from jpassed.training.sources import Observation, join
-from jpassed.training.state import STATE, clear_leftovers, is_model, read_state, write_state
+from jpassed.training.state import (
+    STATE,
+    changed_settings,
+    clear_leftovers,
+    is_model,
+    read_state,
+    write_state,
+)  # fmt: skip
 from jpassed.training.step_loss import Questions, StepLoss, loss_figures
 from jpassed.training.validation import validate
 from jpassed.training.warm import start_from as start_from_weights
@@ -118,7 +126,7 @@ def train(
     if config.optimiser.threads:
         torch.set_num_threads(config.optimiser.threads)
     with join_ranks(device) as (ranks, place):
-        _check_shares(config, ranks)
+        ranks.check_shares(config)
         try:
             setup = prepare(config, place, ssp=ssp, lines=lines, ranks=ranks)
             trainer = _Trainer(config, setup, folder, place, ranks)
@@ -142,19 +150,6 @@ def train(
                 f"told why; resume from the last checkpoint in {folder}, with any number of ranks"
             ) from exc
     return folder
-
-
-def _check_shares(config: TrainingConfig, ranks: Ranks) -> None:
-    """Every rank needs an object of every question."""
-    for name, objects in (
-        ("optimiser: batch", config.optimiser.batch),
-        ("mix: dense", config.mix.dense),
-        ("mix: broad", config.mix.broad),
-    ):
-        if 0 < objects < ranks.count:
-            raise InputError(
-                f"{name}: {objects} objects cannot be shared by {ranks.count} ranks: start fewer"
-            )
 
 
 class _Trainer:
@@ -203,7 +198,7 @@ class _Trainer:
         self.objects = int(record.get("objects", step * self.config.objects_per_step))
         self.history = list(record.get("history", []))
         self.started_from = record.get("started_from")
-        changes = _changes(record.get("training", {}), self._settings())
+        changes = changed_settings(record.get("training", {}), self._settings())
         if changes:
             logger.warning(
                 "resumed at step %d with other settings, which the card will tell: %s",
@@ -226,26 +221,34 @@ class _Trainer:
         # On a CPU the lower 32 bits alone count: seed and step share them, apart from the pool's.
         salt = 2**31 + self.rollbacks * 7_368_787
         generator.manual_seed((self.config.seed * 1_000_003 + salt + step) % 2**63)
-        question = self.setup.questioner.ask(
-            self._objects(self.config.optimiser.batch, generator), generator
-        )
-        dense, broad = None, None
-        questioner, mix = self.setup.questioner, self.config.mix
-        if mix.dense:
-            dense = questioner.ask_patch(self._objects(mix.dense, generator), generator)
-        if mix.broad:
-            broad = questioner.ask_broad(self._objects(mix.broad, generator), generator)
-        return Questions(question, dense, broad)
+        plan, ask, mix = host_plan(generator), self.setup.questioner, self.config.mix
 
-    def _objects(self, batch: int, generator: torch.Generator) -> Observation:
+        def drawn(batch: int) -> tuple[Observation, int]:
+            return self._objects(batch, generator, plan)
+
+        seen, count = drawn(self.config.optimiser.batch)
+        usual = ask.ask(seen, generator, plan=plan, simulated=count)
+        dense, broad = None, None
+        if mix.dense:
+            seen, count = drawn(mix.dense)
+            dense = ask.ask_patch(seen, generator, simulated=count)
+        if mix.broad:
+            seen, count = drawn(mix.broad)
+            broad = ask.ask_broad(seen, generator, plan=plan, simulated=count)
+        return Questions(usual, dense, broad)
+
+    def _objects(
+        self, batch: int, generator: torch.Generator, plan: torch.Generator
+    ) -> tuple[Observation, int]:
+        """Objects of a question, and how many of them, the first ones, are simulated."""
         parts = []
         left = batch
         for source, table in zip(self.setup.tables, self.config.tables, strict=True):
             count = round(batch * table.share)
-            parts.append(source.draw(count, generator))
+            parts.append(source.draw(count, generator, plan))
             left -= count
-        parts.insert(0, self.setup.simulated.draw(left, generator))
-        return join(parts)
+        parts.insert(0, self.setup.simulated.draw(left, generator, plan))
+        return join(parts), left
 
     def step(self, step: int) -> dict[str, Any]:
         """Take one step, or skip it where it would do harm; what the log says of it."""
@@ -388,13 +391,3 @@ class _Trainer:
                 "optimiser": self.config.optimiser.name,
             },
         )  # fmt: skip
-
-
-def _changes(old: Any, new: Any, name: str = "") -> dict[str, list[Any]]:
-    """Settings that differ, by dotted name: [old, new]. Nothing where `old` was not recorded."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        found: dict[str, list[Any]] = {}
-        for key in old.keys() & new.keys():
-            found.update(_changes(old[key], new[key], f"{name}.{key}" if name else key))
-        return dict(sorted(found.items()))
-    return {} if old == new else {name: [old, new]}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from jpassed.exceptions import InputError
 from jpassed.simulator.galaxies import GalaxySimulator
 from jpassed.training.ranks import Ranks
 from jpassed.training.weighting import DensityWeights, density_weights
@@ -67,11 +68,31 @@ class GalaxyStore:
         self.density, self.clip = density, clip
         self.galaxies: Galaxies | None = None
         self.weights: DensityWeights | None = None
+        self._shares: dict[float, float] = {}
 
     def hold(self, galaxies: Galaxies) -> None:
         """Take these galaxies, and weigh them."""
         self.galaxies = galaxies
+        self._shares = {}
         self.weights = density_weights(galaxies, self.names, exponent=self.density, clip=self.clip)
+
+    def share_brighter(self, magnitude: float) -> float:
+        """Share of what is drawn that is brighter than a true magnitude.
+
+        Raises
+        ------
+        InputError
+            If nothing is.
+        """
+        galaxies, weights = self._filled(), self.weights
+        if weights is None:
+            raise RuntimeError("the pool has no weights")
+        if magnitude not in self._shares:
+            bright = weights.drawing * (galaxies.mag_r < magnitude)
+            self._shares[magnitude] = float(bright.sum() / weights.drawing.sum())
+        if not self._shares[magnitude] > 0:
+            raise InputError(f"none of the simulated galaxies is brighter than r = {magnitude:g}")
+        return self._shares[magnitude]
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Galaxies, Tensor, Tensor]:
         """Draw n galaxies, rare ones more often.
@@ -192,7 +213,7 @@ class GalaxyPool(GalaxyStore):
                 table = own
             ranks.hand_out(table, owner)
             flux, labels, observable, mag, weight = table.split(widths, 1)
-            found.append(Galaxies(flux, labels, observable > 0, mag[:, 0], weight[:, 0]))
+            found.append(Galaxies(flux, labels, observable > 0.5, mag[:, 0], weight[:, 0]))
         return found
 
     def _simulate(self, index: int) -> Galaxies:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, distributed
 
 from jpassed.exceptions import InputError, TrainingError
+from jpassed.training.config import TrainingConfig
 
 __all__ = ["Ranks", "join_ranks"]
 
@@ -47,6 +48,24 @@ class Ranks:
     def rows(self, objects: int) -> slice:
         """Rows of a batch that are this rank's: shares differ by one at most."""
         return slice(objects * self.rank // self.count, objects * (self.rank + 1) // self.count)
+
+    def check_shares(self, config: TrainingConfig) -> None:
+        """Check that every rank gets an object of every question.
+
+        Raises
+        ------
+        InputError
+            If there are more ranks than objects.
+        """
+        for name, objects in (
+            ("optimiser: batch", config.optimiser.batch),
+            ("mix: dense", config.mix.dense),
+            ("mix: broad", config.mix.broad),
+        ):
+            if 0 < objects < self.count:
+                raise InputError(
+                    f"{name}: {objects} objects cannot be shared by {self.count} ranks: start fewer"
+                )
 
     def add(self, values: Tensor) -> None:
         """Put the sum over all ranks into `values`."""

@@ -12,6 +12,7 @@ import torch
 from jpassed.archives.manifest import read_training_set
 from jpassed.exceptions import InputError
 from jpassed.training.config import TableConfig
+from jpassed.training.host import host_plan, on_device
 from jpassed.training.sources import Observation
 
 if TYPE_CHECKING:
@@ -85,14 +86,14 @@ class ShardedSource:
     def __len__(self) -> int:
         return self.size
 
-    def draw(self, n: int, generator: torch.Generator) -> Observation:
-        """Draw n rows with replacement."""
-        chosen = torch.randint(
-            0, self.size, (n,), generator=generator, device=generator.device
-        ).cpu()
-        rows = chosen.numpy()
-        numbers = torch.from_numpy(self._numbers[rows]).to(self.device)
-        known = torch.from_numpy(self._known[rows]).to(self.device)
+    def draw(
+        self, n: int, generator: torch.Generator, plan: torch.Generator | None = None
+    ) -> Observation:
+        """Draw n rows with replacement, by `plan`: they lie on the host."""
+        plan = host_plan(generator) if plan is None else plan
+        rows = torch.randint(0, self.size, (n,), generator=plan).numpy()
+        numbers = on_device(torch.from_numpy(self._numbers[rows]), self.device)
+        known = on_device(torch.from_numpy(self._known[rows]), self.device)
         b, k = len(self.bands), len(self.names)
         flux, error, labels, label_error = numbers.split((b, b, k, k), 1)
         observed, label_known = known.split((b, k), 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from jpassed.jspectrum.error_model import load_noise
 from jpassed.simulator.noise import NoiseModel
 from jpassed.surveys import detect_survey, load_survey, read_labels
 from jpassed.training.config import SimulationConfig, TableConfig
+from jpassed.training.host import host_plan, picked
 from jpassed.training.pool import GalaxyStore
 
 __all__ = ["Observation", "SimulatedSource", "TableSource", "join"]
@@ -98,38 +100,38 @@ class SimulatedSource:
         for name in config.noise_galex:
             self.galex.append(_NoiseGroup(name, position, device))
 
-    def draw(self, n: int, generator: torch.Generator) -> Observation:
-        """Draw n objects that pass the selection on their noisy magnitude."""
+    def draw(
+        self, n: int, generator: torch.Generator, plan: torch.Generator | None = None
+    ) -> Observation:
+        """Draw n objects that pass the selection on their noisy magnitude.
+
+        `plan` decides on the depth of GALEX, see `jpassed.training.host`.
+        """
         bright = 3631e6 * 10 ** (-0.4 * self.limit)
-        parts: list[Observation] = []
-        count = 0
-        preset = int(
-            torch.randint(
-                0, max(1, len(self.galex)), (1,), generator=generator, device=generator.device
-            )
-        )
-        while count < n:
-            need = max(64, int(1.15 * (n - count)))
-            galaxies, weight, at_magnitude = self.pool.draw(need, generator)
-            noisy = torch.zeros_like(galaxies.bandflux)
-            error = torch.ones_like(noisy)
-            observed = torch.zeros_like(noisy, dtype=torch.bool)
-            groups = [*self.fixed, *self.galex[preset : preset + 1]]
-            for group in groups:
-                group.apply(galaxies.bandflux, noisy, error, observed, generator)
-            passed = noisy[:, self.selection] > bright
-            truth = torch.zeros_like(noisy)
-            known = torch.ones_like(observed)
-            no_error = torch.zeros_like(galaxies.labels)
-            values = (
-                noisy, error, observed, galaxies.bandflux, truth, known,
-                galaxies.labels, no_error, galaxies.observable, weight,
-                at_magnitude, torch.ones_like(passed),
-            )  # fmt: skip
-            parts.append(Observation(*(v[passed] for v in values)))
-            count += int(passed.sum())
-        joined = join(parts)
-        return Observation(*(getattr(joined, f.name)[:n] for f in fields(Observation)))
+        plan = host_plan(generator) if plan is None else plan
+        preset = picked(len(self.galex), plan)
+        share = self.pool.share_brighter(self.limit)
+        # So many that too few would pass once in millions of draws, if at all.
+        need = 16 + math.ceil((1.05 * n + 5.0 * math.sqrt(n)) / share)
+        galaxies, weight, at_magnitude = self.pool.draw(need, generator)
+        noisy = torch.zeros_like(galaxies.bandflux)
+        error = torch.ones_like(noisy)
+        observed = torch.zeros_like(noisy, dtype=torch.bool)
+        for group in [*self.fixed, *self.galex[preset : preset + 1]]:
+            group.apply(galaxies.bandflux, noisy, error, observed, generator)
+        passed = noisy[:, self.selection] > bright
+        # Those that passed come first. How many they are is never read; were they too few, some
+        # would stand twice.
+        order = torch.argsort((~passed).to(torch.int8), stable=True)
+        rows = order[torch.arange(n, device=order.device) % passed.sum().clamp(min=1)]
+        values = (noisy, error, observed, galaxies.bandflux)
+        labels, known = galaxies.labels[rows], galaxies.observable[rows]
+        noisy, error, observed, truth = (v[rows] for v in values)
+        one = torch.ones(n, dtype=torch.bool, device=order.device)
+        return Observation(
+            noisy, error, observed, truth, torch.zeros_like(truth), torch.ones_like(observed),
+            labels, torch.zeros_like(labels), known, weight[rows], at_magnitude[rows], one,
+        )  # fmt: skip
 
 
 class _NoiseGroup:
@@ -226,8 +228,10 @@ class TableSource:
             )
         )  # fmt: skip
 
-    def draw(self, n: int, generator: torch.Generator) -> Observation:
-        """Draw n rows with replacement."""
+    def draw(
+        self, n: int, generator: torch.Generator, plan: torch.Generator | None = None
+    ) -> Observation:
+        """Draw n rows with replacement; nothing of it is planned on the host."""
         size = self.rows.flux.shape[0]
         rows = torch.randint(0, size, (n,), generator=generator, device=self.rows.flux.device)
         return Observation(*(getattr(self.rows, f.name)[rows] for f in fields(Observation)))

@@ -17,7 +17,7 @@ from jpassed.nn.checkpoint import CARD, WEIGHTS
 from jpassed.training.journal import CSV, LOG
 from jpassed.training.muon import Optimisers
 
-__all__ = ["clear_leftovers", "is_model", "read_state", "write_state"]
+__all__ = ["changed_settings", "clear_leftovers", "is_model", "read_state", "write_state"]
 
 logger = logging.getLogger(__name__)
 
@@ -129,3 +129,14 @@ def read_state(
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def changed_settings(old: Any, new: Any, name: str = "") -> dict[str, list[Any]]:
+    """Settings that differ, by dotted name: [old, new]. Nothing where `old` was not recorded."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        found: dict[str, list[Any]] = {}
+        for key in old.keys() & new.keys():
+            inside = f"{name}.{key}" if name else key
+            found.update(changed_settings(old[key], new[key], inside))
+        return dict(sorted(found.items()))
+    return {} if old == new else {name: [old, new]}

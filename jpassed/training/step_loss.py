@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from jpassed.nn.model import SEDModel
 from jpassed.objectives import request_nll
 from jpassed.training.config import TrainingConfig
+from jpassed.training.host import on_device
 from jpassed.training.journal import loss_groups
 from jpassed.training.ranks import Ranks
 from jpassed.training.steps import Question
@@ -102,10 +103,8 @@ class StepLoss(nn.Module):
         if whole is not None:
             own, counts = counts, (whole.asked * whole.weight.unsqueeze(-1)).sum(0)
             each = each * (own / counts.clamp(min=1e-6))
-        weights = torch.tensor(
-            [self.mix.weights.get(n.partition(":")[0], 1.0) for n in prediction.names],
-            device=device,
-        )
+        given = [self.mix.weights.get(n.partition(":")[0], 1.0) for n in prediction.names]
+        weights = on_device(given, device, torch.float32)
         share = (counts / question.objects).clamp(max=1.0)
         total = (each * weights * share).sum() / weights.sum()
         # A request that nobody was asked has no loss.

@@ -13,6 +13,14 @@ from jpassed.tokens.build import BandLayout, build_context, build_requests
 from jpassed.tokens.masking import GivenLabels, give_labels, hide_bands, noisy_labels
 from jpassed.tokens.scaling import LabelScaling, flux_to_scaled
 from jpassed.training.config import MixConfig
+from jpassed.training.host import (
+    host_plan,
+    on_device,
+    roll,
+    shuffled,
+    used_columns,
+    weighted_order,
+)  # fmt: skip
 from jpassed.training.importance import context_weights, suggested_log_flux
 from jpassed.training.sources import SELECTION_BAND, Observation
 from jpassed.vocabulary import Vocabulary
@@ -57,17 +65,9 @@ class Question:
 
     def take(self, rows: slice) -> Question:
         """The same question about some of the objects."""
-        context = self.context
-        part = Context(
-            None if context.patch is None else context.patch[rows],
-            context.bands[rows],
-            context.labels[rows],
-            context.log_scale[rows],
-            context.has_scale[rows],
-        )
         return Question(
-            part, self.requests, self.target[rows], self.error[rows], self.asked[rows],
-            self.weight[rows], whole=self.whole or self,
+            self.context[rows], self.requests, self.target[rows], self.error[rows],
+            self.asked[rows], self.weight[rows], whole=self.whole or self,
         )  # fmt: skip
 
 
@@ -106,36 +106,62 @@ class Questioner:
             for i, name in enumerate(layout.bands)
         }
         self.redshift = scaling.names.index("z")
+        # How often each band is asked: the survey's own, and GALEX, more often than others.
+        self.emphasis = torch.full((len(layout.bands),), 0.4)
+        self.emphasis[self.main] = 1.0
+        if self.sets:
+            self.emphasis[self.sets[0]] = 4.0
         # Real objects need no weights, and their tables may lack the band of the selection.
         self.reference = (
             layout.bands.index(SELECTION_BAND) if SELECTION_BAND in layout.bands else None
         )
 
-    def ask_broad(self, seen: Observation, generator: torch.Generator) -> Question:
+    def ask_broad(
+        self,
+        seen: Observation,
+        generator: torch.Generator,
+        *,
+        plan: torch.Generator | None = None,
+        simulated: int | None = None,
+    ) -> Question:
         """Draw a question about N objects that show the other filter sets alone."""
         mix = replace(
             self.mix, full=0.0, partial=0.0, surveys=1.0, joined=0.0, only_labels=0.0,
             requests=self.mix.broad_requests, bands=self.mix.broad_bands,
         )  # fmt: skip
-        return self.ask(seen, generator, mix)
+        return self.ask(seen, generator, mix, plan=plan, simulated=simulated)
 
     def ask(
-        self, seen: Observation, generator: torch.Generator, mix: MixConfig | None = None
+        self,
+        seen: Observation,
+        generator: torch.Generator,
+        mix: MixConfig | None = None,
+        *,
+        plan: torch.Generator | None = None,
+        simulated: int | None = None,
     ) -> Question:
-        """Draw a question about N objects; every random number comes from `generator`."""
+        """Draw a question about N objects.
+
+        Parameters
+        ----------
+        seen : Observation
+        generator : torch.Generator
+            Of all random numbers of single objects.
+        mix : MixConfig, optional
+            Another one than the questioner's.
+        plan : torch.Generator, optional
+            On the host: which bands take part, what is asked. See `jpassed.training.host`.
+        simulated : int, optional
+            The first so many of the objects are simulated, the others real; where it is not given
+            the objects are asked.
+        """
         mix = self.mix if mix is None else mix
+        plan = host_plan(generator) if plan is None else plan
         device = seen.flux.device
-        roll = torch.rand((6,), generator=generator, device=device).cpu().tolist()
-        shares = [mix.full, mix.partial, mix.surveys, mix.joined]
-        edges = torch.tensor(shares).cumsum(0) / sum(shares)
-        way = int(torch.bucketize(torch.tensor(roll[0]), edges[:-1], right=True))
-        only_labels = roll[1] < mix.only_labels
-        observed = seen.observed.clone()
-        layout = self._layout(way, roll, generator)
-        used = torch.zeros(len(layout.bands), dtype=torch.bool, device=device)
-        used[layout.single.to(device)] = True
-        used[layout.patch[layout.patch >= 0].to(device)] = True
-        observed &= used
+        rolled, way = roll(mix, plan)
+        only_labels = rolled[1] < mix.only_labels
+        layout = self._layout(way, rolled, plan)
+        observed = seen.observed & on_device(used_columns(layout), device)
         observed = self._drop_sets(observed, generator)
         if only_labels:
             few = torch.rand(observed.shape, generator=generator, device=device) < 0.03
@@ -143,7 +169,7 @@ class Questioner:
         else:
             keep_all = KEEP_ALL[way]
             observed = hide_bands(observed, layout.pivot, generator, keep_all=keep_all)
-        given = self._labels(seen, only_labels, roll[2] < mix.labels, generator)
+        given = self._labels(seen, only_labels, rolled[2] < mix.labels, generator)
         context = build_context(
             seen.flux,
             seen.error,
@@ -156,16 +182,18 @@ class Questioner:
             label_given=None if given is None else given.given,
         )
         requests, target, error, asked = self._requests(
-            seen, observed, context, given, generator, mix
+            seen, observed, context, given, plan, mix
         )
-        weight = self._weight(seen, observed)
+        weight = self._weight(seen, observed, simulated)
         return Question(context, requests, target, error, asked, weight / weight.mean())
 
-    def ask_patch(self, seen: Observation, generator: torch.Generator) -> Question:
+    def ask_patch(
+        self, seen: Observation, generator: torch.Generator, *, simulated: int | None = None
+    ) -> Question:
         """Ask for every label of N objects, given some or all of their patch bands."""
         mix, layout = self.mix, self.layout.with_single(self.layout.single[:0])
-        used = torch.zeros(len(layout.bands), dtype=torch.bool, device=seen.flux.device)
-        used[layout.patch[layout.patch >= 0].to(seen.flux.device)] = True
+        device = seen.flux.device
+        used = on_device(used_columns(layout), device)
         shares = mix.full + mix.partial
         keep_all = (KEEP_ALL[0] * mix.full + KEEP_ALL[1] * mix.partial) / shares if shares else 1.0
         observed = hide_bands(seen.observed & used, layout.pivot, generator, keep_all=keep_all)
@@ -173,18 +201,21 @@ class Questioner:
             seen.flux, seen.error, observed, layout,
             vocabulary=self.vocabulary, scaling=self.scaling,
         )  # fmt: skip
-        requests = build_requests(self.scaling.names, self.vocabulary, {}).to(seen.flux.device)
+        requests = _placed(build_requests(self.scaling.names, self.vocabulary, {}), device)
         target, error = self.scaling.to_scaled(seen.labels, seen.label_error)
-        weight = self._weight(seen, observed)
+        weight = self._weight(seen, observed, simulated)
         # Without a band of the patch there is nothing to read.
         asked = seen.label_known & observed.any(-1, keepdim=True)
         return Question(context, requests, target, error, asked, weight / weight.mean())
 
-    def _weight(self, seen: Observation, observed: Tensor) -> Tensor:
+    def _weight(self, seen: Observation, observed: Tensor, simulated: int | None) -> Tensor:
         """Weights of the objects, given the bands that each of them shows; 1 for real ones."""
         weight = torch.ones_like(seen.weight)
-        rows = seen.simulated
-        if self.mix.prior != "declared" or self.reference is None or not bool(rows.any()):
+        rows: Tensor | slice = slice(simulated)
+        if simulated is None:
+            rows = seen.simulated.nonzero().squeeze(1)
+            simulated = len(rows)
+        if self.mix.prior != "declared" or self.reference is None or not simulated:
             return weight
         truth, shown = seen.target[rows], observed[rows]
         suggested = suggested_log_flux(
@@ -197,20 +228,17 @@ class Questioner:
         )  # fmt: skip
         return weight
 
-    def _layout(self, way: int, roll: list[float], generator: torch.Generator) -> BandLayout:
+    def _layout(self, way: int, rolled: list[float], plan: torch.Generator) -> BandLayout:
         """Which filter sets take part in this step."""
         galex = self.sets[0] if self.sets else torch.zeros(0, dtype=torch.int64)
         single = galex
         others = self.sets[1:]
         if way >= 2 and others:
-            count = 1 if way == 3 or roll[3] < 0.5 else min(2 + int(roll[4] < 0.3), len(others))
-            order = torch.randperm(
-                len(others), generator=generator, device=generator.device
-            ).tolist()
-            chosen = [others[i] for i in order[:count]]
+            count = 1 if way == 3 or rolled[3] < 0.5 else min(2 + int(rolled[4] < 0.3), len(others))
+            chosen = [others[i] for i in shuffled(len(others), plan)[:count]]
             # GALEX stays possible beside any optical survey.
-            single = torch.cat([galex, *chosen]) if roll[5] < 0.5 else torch.cat(chosen)
-        elif roll[5] < 0.3:
+            single = torch.cat([galex, *chosen]) if rolled[5] < 0.5 else torch.cat(chosen)
+        elif rolled[5] < 0.3:
             single = single[:0]
         if way == 2 and others:
             return self.layout.with_single(single).without_patch()
@@ -220,8 +248,7 @@ class Questioner:
         """Leave each set out as a whole for some objects: not every survey covers every field."""
         for columns in self.sets:
             shown = torch.rand((observed.shape[0], 1), generator=generator, device=observed.device)
-            index = columns.to(observed.device)
-            observed[:, index] &= shown < 0.65
+            observed[:, on_device(columns, observed.device)] &= shown < 0.65
         return observed
 
     def _labels(
@@ -247,26 +274,21 @@ class Questioner:
         observed: Tensor,
         context: Context,
         given: GivenLabels | None,
-        generator: torch.Generator,
+        plan: torch.Generator,
         mix: MixConfig,
     ) -> tuple[Requests, Tensor, Tensor, Tensor]:
         device = seen.flux.device
         names = self.scaling.names
         count = max(1, min(mix.requests - mix.bands, len(names)))
-        order = torch.randperm(len(names), generator=generator, device=device).tolist()
-        chosen = [self.redshift] + [i for i in order if i != self.redshift][: count - 1]
-        score = torch.rand((len(self.bands),), generator=generator, device=device)
-        emphasis = torch.full_like(score, 0.4)
-        emphasis[self.main.to(device)] = 1.0
-        if self.sets:
-            emphasis[self.sets[0].to(device)] = 4.0
-        bands = (score.log() / emphasis).argsort(descending=True)[: mix.bands]
-        band_names = [self.layout.bands[int(b)] for b in bands]
+        order = shuffled(len(names), plan)
+        labels = [self.redshift] + [i for i in order if i != self.redshift][: count - 1]
+        columns = weighted_order(self.emphasis, plan)[: mix.bands]
         requests = build_requests(
-            [names[i] for i in chosen] + [f"flux:{b}" for b in band_names],
+            [names[i] for i in labels] + [f"flux:{self.layout.bands[b]}" for b in columns],
             self.vocabulary,
             self.bands,
-        ).to(device)
+        )
+        chosen, bands = (on_device(c, device, torch.int64) for c in (labels, columns))
         scaled, sigma = self.scaling.to_scaled(seen.labels, seen.label_error)
         asked = seen.label_known.clone()
         if given is not None:
@@ -278,8 +300,18 @@ class Questioner:
             seen.simulated.unsqueeze(1) | ~observed[:, bands]
         )
         return (
-            requests,
+            _placed(requests, device),
             torch.cat((scaled[:, chosen], flux), 1),
             torch.cat((sigma[:, chosen], flux_sigma), 1),
             torch.cat((asked[:, chosen], flux_asked), 1),
         )
+
+
+def _placed(requests: Requests, device: torch.device) -> Requests:
+    """Requests on the device."""
+    return replace(
+        requests,
+        kind=on_device(requests.kind, device),
+        wavelength=on_device(requests.wavelength, device),
+        width=on_device(requests.width, device),
+    )
