@@ -11,7 +11,7 @@ from astropy.table import MaskedColumn, QTable
 from jpassed.filters import known_bands, load_filters
 from jpassed.io.catalogs import write_catalog
 
-N = 700
+N = 420
 SHORT = ["--outputs", "z,logmstar,flux:galex_nuv", "--device", "cpu"]
 OUTPUTS = ["z", "logmstar", "flux:galex_nuv"]
 
@@ -40,7 +40,7 @@ def made_up(n: int = N, seed: int = 5) -> QTable:
     return table
 
 
-def as_hats(table: QTable, folder: Path, rows: int = 150) -> Path:
+def as_hats(table: QTable, folder: Path, rows: int = 90) -> Path:
     """The table as a HATS catalogue of a handful of partitions, without units."""
     import lsdb
     import pyarrow.parquet

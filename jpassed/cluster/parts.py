@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,8 +17,7 @@ import jpassed
 from jpassed.annotation.streaming import SHOWN
 from jpassed.annotation.table import annotate
 from jpassed.cluster.work import HIDDEN, Work, read_work, survey_of
-from jpassed.exceptions import FileError, InputError, JpassedError, ModelError
-from jpassed.io.atomic import atomic_output
+from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.io.native_columns import plain_table, quantity_table
 from jpassed.io.parquet_tables import META_KEY, arrow_table, table_from_arrow
 from jpassed.weights import load_model
@@ -156,7 +157,7 @@ def write_part(
     annotator = part_annotator(folder, token)
     target.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
-    with _caught() as messages, atomic_output(target, overwrite=True) as temporary:
+    with _caught() as messages, _written(target, Path(folder) / HIDDEN) as temporary:
         with pyarrow.parquet.ParquetWriter(
             temporary, annotator.work.schema, compression="zstd"
         ) as writer:
@@ -175,9 +176,21 @@ def rows_of(path: Path) -> int:
     return int(pyarrow.parquet.read_metadata(path).num_rows)
 
 
-def told(error: JpassedError) -> str:
-    """An error as a text that survives the way to another process: its class and its message."""
-    return f"{type(error).__name__}: {error}"
+@contextmanager
+def _written(target: Path, beside: Path) -> Iterator[Path]:
+    """A temporary file, apart from those that are done, that becomes `target`."""
+    temporary = beside / f"{target.name}.{secrets.token_hex(4)}.part"
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, target)
+    except OSError as exc:
+        if isinstance(exc, FileError):
+            raise
+        raise FileError(f"cannot write {target}: {exc}") from exc
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -160,6 +160,7 @@ def run_parts(
 
     names = dict(futures)
     done = 0
+    told: set[str] = set()
     values = logging.getLogger("jpassed.annotation.task")
     try:
         for future in as_completed(list(names)):
@@ -169,7 +170,9 @@ def run_parts(
                 kind, text = outcome.error
                 raise getattr(exceptions, kind, InputError)(f"{name}: {text}")
             for message in outcome.messages:
-                values.warning(message)
+                if message not in told:
+                    values.warning(message)
+                    told.add(message)
             done += outcome.rows
             if progress is not None:
                 progress(done, total)

@@ -105,8 +105,6 @@ class Work:
     def finish(self, output: str | Path, overwrite: bool) -> None:
         """Give the folder its name, in place of an earlier output if that is allowed."""
         target = Path(os.path.abspath(output))
-        for left in self.folder.rglob(".*.part"):  # of workers that were killed
-            left.unlink(missing_ok=True)
         list_columns(_described(self.schema), self.folder)
         check_folder(target, overwrite, marks=(COLUMN_LIST,))
         old = target.with_name(f".{target.name}.{self.token}.old")
