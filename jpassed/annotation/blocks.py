@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from jpassed.nn import Observed, Prediction, SEDModel
+from jpassed.nn import Observed, Prediction, Questions, SEDModel
 from jpassed.tokens import Context, Requests
 
 __all__ = ["BLOCK", "Answer", "ask", "embed", "in_blocks"]
@@ -40,7 +40,11 @@ class Answer:
 
 
 def ask(
-    network: SEDModel, context: Context, requests: Requests, observed: Observed | None = None
+    network: SEDModel,
+    context: Context,
+    requests: Requests,
+    observed: Observed | None = None,
+    questions: Questions | None = None,
 ) -> Answer:
     """Posterior parameters of every request for every object.
 
@@ -53,11 +57,15 @@ def ask(
         On the same device.
     observed : Observed, optional
         What `embed` gave for the same objects, to save its work.
+    questions : Questions, optional
+        What ``network.prepare(requests)`` gave.
     """
+
+    asked = network.prepare(requests) if questions is None else questions
 
     def work(block: Context, rows: Tensor | slice, singles: int) -> tuple[Tensor | None, ...]:
         known = _embed(network, block, singles) if observed is None else observed.take(rows)
-        prediction = network(block, requests, known)
+        prediction = network(block, requests, known, asked)
         return prediction.parameters, prediction.redshift_logits, known.dense
 
     parameters, logits, vector = in_blocks(context, work, with_bands=observed is None)

@@ -112,6 +112,8 @@ class Predictor:
         self.scaling = LabelScaling.from_vocabulary(self.vocabulary, self.vocabulary.scalars)
         self.passbands = dict(passbands)
         self.requests = self._ask(self.outputs)
+        with torch.inference_mode():
+            self._questions = self.network.prepare(self.requests)
         self.recalibrations = _recalibrations(model)
 
     def _ask(self, names: Sequence[str]) -> Requests:
@@ -177,9 +179,9 @@ class Predictor:
             What `embed` gave for the same objects.
         """
         with torch.inference_mode():
-            return blocks.ask(
-                self.network, context, self.requests if requests is None else requests, observed
-            )
+            if requests is None:
+                return blocks.ask(self.network, context, self.requests, observed, self._questions)
+            return blocks.ask(self.network, context, requests, observed)
 
     def embed(self, context: Context) -> Observed:
         """Tokens of some objects without their labels, for several calls of `ask`."""

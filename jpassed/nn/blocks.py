@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CrossBlock", "ResidualBlock", "SelfBlock", "attention", "key_bias", "matched"]
+__all__ = ["CrossBlock", "ResidualBlock", "SelfBlock", "attention", "cheaper_merged", "key_bias", "matched"]
 
 
 def matched(x: Tensor, layer: nn.Linear) -> Tensor:
@@ -79,7 +79,9 @@ class SelfBlock(nn.Module):
 class CrossBlock(nn.Module):
     """Requests look at the context once, then a feed-forward layer.
 
-    Keys and values are computed once per object, however many requests there are.
+    Keys and values are computed once per object, however many requests there are. Where these are
+    more than the tokens, so are the products with the layers of the query and of the result: exact
+    algebra, see `_merged`.
     """
 
     def __init__(self, width: int, heads: int, expansion: float) -> None:
@@ -94,13 +96,54 @@ class CrossBlock(nn.Module):
 
     def forward(self, query: Tensor, context: Tensor, bias: Tensor | None) -> Tensor:
         """(B or 1, R, D), (B, T, D), additive key bias (B, 1, 1, T) -> (B, R, D)."""
+        asked, tokens, width = query.shape[1], context.shape[1], context.shape[2]
+        x, given = matched(self.norm_q(query), self.q), matched(self.norm_kv(context), self.kv)
+        if cheaper_merged(asked, tokens, width, self.heads):
+            return self.feed(query + self._merged(x, given, bias))
         n = context.shape[0]
-        q = self.q(self.norm_q(query)).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        k, v = self.kv(self.norm_kv(context)).unflatten(-1, (2, self.heads, -1)).permute(
-            2, 0, 3, 1, 4
-        )
+        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        k, v = self.kv(given).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         y = attention(q.to(k.dtype).expand(n, -1, -1, -1), k, v, bias)
         return self.feed(query + self.out(y.transpose(1, 2).flatten(2)))
+
+    def _merged(self, x: Tensor, given: Tensor, bias: Tensor | None) -> Tensor:
+        """The same attention without a matrix product of the layers' size for each request.
+
+        A score is ``k . (Q x + q) = (Q' k) . x + k . q``, and the result ``O (sum of p v) + o`` is
+        the sum of ``p (O v)``: the tokens' keys and values go through the layers instead, head by
+        head. Tokens stand before heads, so that the softmax runs over the slow axis.
+        """
+        n, tokens, width = given.shape
+        heads, size = self.heads, width // self.heads
+        k, v = self.kv(given).view(n * tokens, 2, heads, size).permute(1, 2, 0, 3)
+        ahead, behind = (
+            self.q.weight.unflatten(0, (heads, size)), self.out.weight.t().unflatten(0, (heads, size))
+        )  # fmt: skip
+        keys, values = (
+            torch.bmm(t, w).transpose(0, 1).reshape(n, tokens * heads, width)
+            for t, w in ((k, ahead), (v, behind))
+        )
+        alone = torch.bmm(k, self.q.bias.view(heads, size, 1)).transpose(0, 1)
+        score = (keys @ x.transpose(1, 2) + alone.reshape(n, tokens * heads, 1)) * size**-0.5
+        score = score.unflatten(1, (tokens, heads))
+        if bias is not None:
+            score = score + bias.view(n, tokens, 1, 1).to(score.dtype)
+        share = score.flatten(2).softmax(1).to(values.dtype).view(n, tokens * heads, -1)
+        return share.transpose(1, 2) @ values + self.out.bias.to(values.dtype)
+
+
+def cheaper_merged(asked: int, tokens: int, width: int, heads: int) -> bool:
+    """Whether a cross-attention costs fewer multiplications with the heads merged into the tokens.
+
+    Parameters
+    ----------
+    asked, tokens : int
+        Requests and tokens of an object.
+    width, heads : int
+        Of the block.
+    """
+    plain = asked * width * (width + tokens)
+    return tokens * width * (width + asked * heads) < plain
 
 
 def key_bias(present: Tensor) -> Tensor | None:

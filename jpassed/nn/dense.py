@@ -38,5 +38,8 @@ class DenseReadout(nn.Module):
         return self.query(matched(dense, self.query)).unsqueeze(1)
 
     def forward(self, decoded: Tensor, dense: Tensor) -> Tensor:
-        """What the heads read: (B, R, D) and (B, W) -> (B, R, W)."""
-        return self.lift(decoded) + dense.unsqueeze(1)
+        """What the heads read of one request: (B, D) and (B, W) -> (B, W).
+
+        Of many requests it is never made: see `jpassed.nn.kind_linear.KindLinear.folded`.
+        """
+        return self.lift(matched(decoded, self.lift)) + dense
