@@ -63,7 +63,7 @@ def shell_commands(text: str) -> list[list[str]]:
 @pytest.mark.parametrize(
     "name",
     ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md", "publish.md",
-     "finetune.md"],
+     "finetune.md", "speed.md"],
 )  # fmt: skip
 def test_every_option_shown_exists(page, name):
     shown = shell_commands(page(name))
