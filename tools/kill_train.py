@@ -165,10 +165,12 @@ def kill_and_compare(
     config.write_text(yaml.safe_dump(settings))
     began = time.monotonic()
     whole, output = folder / "whole", folder / "killed"
-    for process in start(config, whole, ranks):
-        if process.wait():
-            raise SystemExit("the uninterrupted training failed")
-    startup = 0.8 * (time.monotonic() - began)
+    running = start(config, whole, ranks)
+    while not steps_done(whole) and running[0].poll() is None:
+        time.sleep(0.01)
+    startup = time.monotonic() - began
+    if any([process.wait() for process in running]):
+        raise SystemExit("the uninterrupted training failed")
     chance = random.Random(seed)
     at: list[int] = []
     lived = 0
@@ -180,9 +182,8 @@ def kill_and_compare(
         if not hit:
             break
     leftovers = sum(p.name.endswith(".tmp") for p in output.iterdir()) if output.exists() else 0
-    for process in start(config, output, ranks):
-        if process.wait():
-            raise SystemExit("the last resume failed")
+    if any([process.wait() for process in start(config, output, ranks)]):
+        raise SystemExit("the last resume failed")
     check_files(output)
     return {
         "kills": lived, "ranks": ranks, "steps in the log at each": at,
