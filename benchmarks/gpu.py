@@ -154,9 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     model = jpassed.load_model(options.model)
-    predictor = Predictor(
-        model, DEFAULT_OUTPUTS, known_bands(), options.device, options.precision
-    )
+    predictor = Predictor(model, DEFAULT_OUTPUTS, known_bands(), options.device, options.precision)
     device = predictor.device
     rate = matrix_rate(getattr(torch, predictor.precision), str(device))
     results: dict[str, Any] = {

@@ -134,9 +134,7 @@ def contenders(n: int) -> list[Contender]:
                     "transformer", few, precision, together=together,
                 )
             )  # fmt: skip
-    found.append(
-        Contender("trees", "gradient boosting, 3 quantiles each", "trees", n, "float64")
-    )
+    found.append(Contender("trees", "gradient boosting, 3 quantiles each", "trees", n, "float64"))
     return found
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from click.testing import CliRunner
+
+from jpassed.cli import main
+from jpassed.io.catalogs import read_catalog, write_catalog
 
 NAMES = (
-    "gpu", "machine", "markdown_blocks", "measuring", "rival_eazy", "rival_transformer", "rows",
-    "speed", "speed_contenders", "speed_sample", "speed_tables",
+    "gpu", "machine", "markdown_blocks", "measuring", "options", "refresh_speed", "rival_eazy",
+    "rival_transformer", "rows", "speed", "speed_contenders", "speed_sample", "speed_tables",
 )  # fmt: skip
 
 
@@ -202,3 +209,51 @@ def test_the_commands_for_a_gpu_run_on_a_processor(modules, page, tmp_path, caps
     assert all(10 < row["mflop"] < 50 for row in results["network"])
     assert [row["chi2"] for row in results["annotate"]] == ["quick", "none"]
     assert "share of the matrix rate" in page.read_text("utf-8")
+
+
+def test_the_costs_of_options_are_ratios_to_the_default(modules, tmp_path, capsys, page):
+    kept = tmp_path / "options.json"
+    with page.open("a", encoding="utf-8") as text:
+        text.write("<!-- options -->\n<!-- end options -->\n")
+    modules.options.main(["--n", "16", "--rounds", "1", "-o", str(kept), "--page", str(page)])
+    rows = {row["option"]: row for row in json.loads(kept.read_text("utf-8"))["options"]}
+    assert rows["default"]["cost"] == 1.0
+    assert set(rows) == {option.said for option in modules.options.OPTIONS}
+    # Draws cost far more than quantiles, whatever the machine does beside.
+    assert rows["`--samples 10`"]["cost"] > 2
+    assert "uJPAS, g, r, i alone in the table" in page.read_text("utf-8")
+
+
+def test_one_command_refreshes_the_page(modules, project_root, tmp_path):
+    page = project_root / "docs" / "speed.md"
+    names = ["options", "speed", "gpu", "rows"]
+    for name in names:
+        assert f"<!-- {name} -->" in page.read_text("utf-8")
+    given = argparse.Namespace(
+        folder=tmp_path, rows=[1000], workers=2, again=False, only=names, page=page, quick=True,
+        results=tmp_path,
+    )  # fmt: skip
+    commands = modules.refresh_speed.commands(given)
+    assert list(commands) == names
+    for name, command in commands.items():
+        assert command[1] == str(project_root / "benchmarks" / f"{name}.py")
+        assert command[-4:] == ["-o", str(tmp_path / f"{name}.json"), "--page", str(page)]
+    assert "100" in commands["rows"] and str(tmp_path) in commands["speed"]
+
+
+def test_commands_of_the_page_run(project_root, tmp_path, monkeypatch):
+    text = (project_root / "docs" / "speed.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```sh\n(.+?)^```", text, flags=re.M | re.S)
+    commands = [line.split("#")[0].split() for line in shown.splitlines()]
+    assert len(commands) >= 5
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(main, ["example", "example.fits"]).exit_code == 0
+    write_catalog(read_catalog("example.fits")[:3], "catalogue.fits")
+    for words in commands:
+        assert words[0] == "jpassed"
+        done = CliRunner().invoke(main, words[1:])
+        assert done.exit_code == 0, (words, done.output)
+        table = read_catalog("out.fits")
+        assert len(table) == 3 and "jp_z" in table.colnames
+        assert ("jp_chi2" in table.colnames) != ("none" in words)
+        Path("out.fits").unlink()
