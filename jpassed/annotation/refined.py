@@ -20,7 +20,7 @@ from jpassed.annotation.reconstruction import zero_point_scatter
 from jpassed.annotation.targets import line_out_of_range
 from jpassed.annotation.task import Task
 from jpassed.exceptions import InputError
-from jpassed.filters import find_band, known_bands
+from jpassed.filters import known_bands
 from jpassed.posteriors import Posterior
 from jpassed.posteriors.joint import JointSamples
 from jpassed.refinement import Likelihood, PredictedBands, Proposal, Refiner, load_refinement
@@ -191,6 +191,8 @@ class TaskRefiner:
         self.task, self.n = replace(task, batch_size=size), int(n)
         self._rows = np.full((len(ROW_COLUMNS), len(task)), np.nan)
         self._failed = np.zeros(len(task), dtype=bool)
+        from jpassed.filters import find_band  # synphot: not for those who do not refine
+
         self.refinement = load_refinement(task.model, source)
         self.predictor = Predictor(task.model, ("z",), task.passbands, task.device)
         self.columns = _usable(task.photometry)

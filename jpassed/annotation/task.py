@@ -17,7 +17,7 @@ from jpassed.annotation.doubtful import doubtful_labels
 from jpassed.annotation.flags import raise_flags, significance
 from jpassed.annotation.targets import trained_bands, trained_range
 from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
-from jpassed.filters import find_band, known_bands
+from jpassed.filters import known_bands
 from jpassed.io.zeropoint_file import read_zeropoints
 from jpassed.surveys import (
     LabelColumn,
@@ -329,6 +329,8 @@ def _passbands(
         if band is None:
             continue
         if band not in passbands:
+            from jpassed.filters import find_band  # synphot, which takes a second to import
+
             find_band(band)  # raises, and lists the choices
         pivot = passbands[band][0]
         if limits is not None and not limits[0] <= pivot <= limits[1]:

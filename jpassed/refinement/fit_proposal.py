@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from jpassed.filters import FilterSet
 from jpassed.jspectrum.error_model import load_noise
 from jpassed.nn.model import SEDModel
 from jpassed.refinement.coordinates import NAMES
@@ -20,6 +20,9 @@ from jpassed.tokens.build import BandLayout, build_context
 from jpassed.tokens.masking import hide_bands
 from jpassed.tokens.scaling import LabelScaling
 from jpassed.vocabulary import load_vocabulary
+
+if TYPE_CHECKING:
+    from jpassed.filters import FilterSet
 
 __all__ = ["ContextSource", "ProposalNets", "fit_proposal"]
 
