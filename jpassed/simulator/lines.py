@@ -213,7 +213,7 @@ class LineModel:
 
 
 def _bracket(grid: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    x = x.clamp(float(grid[0]), float(grid[-1])).contiguous()
+    x = x.clamp(grid[0], grid[-1]).contiguous()
     i = (torch.searchsorted(grid, x) - 1).clamp(0, len(grid) - 2)
     f = (x - grid[i]) / (grid[i + 1] - grid[i])
     return i, f[:, None]

@@ -90,7 +90,7 @@ def add_burst(
 def recent_sfr(weights: Tensor, edges: Tensor, span: float = 1e8) -> Tensor:
     """Mean SFR over the last `span` yr per mass formed, 1/yr, (N,). Bins must meet `span`."""
     young = edges[1:] <= span * (1.0 + 1e-6)
-    return weights[:, young].sum(dim=1) / span
+    return (weights * young).sum(dim=1) / span
 
 
 def age_moments(weights: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:

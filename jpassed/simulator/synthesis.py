@@ -154,7 +154,7 @@ class Synthesis:
         group, fraction = torch.zeros_like(library), torch.zeros_like(logz)
         inside = logz
         for i, own in enumerate(self.libraries):
-            x = logz.clamp(float(own.logz[0]), float(own.logz[-1])).contiguous()
+            x = logz.clamp(own.logz[0], own.logz[-1]).contiguous()
             j = (torch.searchsorted(own.logz, x) - 1).clamp(0, len(own.logz) - 2)
             f = (x - own.logz[j]) / (own.logz[j + 1] - own.logz[j])
             here = library == i
@@ -259,12 +259,16 @@ class Synthesis:
         lineflux = torch.zeros_like(out)
         log_shift = torch.log1p(z.double())
         ur = torch.zeros(n, 2, device=self.device)
-        active = stars.any(dim=0)
-        some = not bool(active.all())
+        shifts = [pixels.shift(log_shift) for pixels in self.pixels]
+        ends = [end for offset, _ in shifts for end in (offset.min(), offset.max())]
+        # Read at once: on a GPU every read waits for all work that it was given.
+        read = torch.cat((torch.stack(ends), stars.any(dim=0).long())).tolist()
+        active = [i for i, there in enumerate(read[len(ends) :]) if there]
+        some = len(active) < stars.shape[1]
         used = stars[:, active] if some else stars
         for s, pixels in enumerate(self.pixels):
-            offset, part = pixels.shift(log_shift)
-            first_pixel, last_pixel = int(offset.min()), int(offset.max()) + pixels.observed + 1
+            offset, part = shifts[s]
+            first_pixel, last_pixel = read[2 * s], read[2 * s + 1] + pixels.observed + 1
             if s == self._optical:
                 first_pixel = min(first_pixel, self._ur_range[0])
                 last_pixel = max(last_pixel, self._ur_range[1])

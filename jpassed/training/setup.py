@@ -29,6 +29,9 @@ __all__ = ["Setup", "prepare"]
 
 VALIDATION_SEED = 424242
 
+CHUNK = 2048
+"""Galaxies that a processor simulates at once."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -104,6 +107,8 @@ def prepare(
         device=device,
         r_limit=simulation.r_limit,
         shares=simulation.shares or None,
+        # A GPU wants more galaxies at once than a processor's cache holds.
+        chunk=CHUNK if device.type == "cpu" else max(CHUNK, simulation.segment),
     )
     vocabulary = load_vocabulary()
     scaling = LabelScaling.from_vocabulary(vocabulary, vocabulary.scalars)
