@@ -121,7 +121,7 @@ def annotate_parquet_folder(
 
 
 def _annotate_part(folder: str, token: str, part: _Part) -> Outcome:
-    key = (zlib.crc32(part.source.encode()), part.groups[0] if part.groups else 0)
+    key = (zlib.crc32(part.path.encode()),)
     return outcome_of(folder, token, part.path, _batches(part), key)
 
 

@@ -101,7 +101,7 @@ def cluster_client(scheduler: str | None = None, workers: int | None = None) -> 
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=":0",
-                silence_logs=logging.ERROR,
+                silence_logs=logging.CRITICAL,
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
