@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) -> (..., width)."""
         h = self.up(matched(self.norm(x), self.up))
-        return x + self.down(nn.functional.gelu(h, approximate="tanh"))
+        return x + self.down(nn.functional.gelu(h))
 
 
 class SelfBlock(nn.Module):

@@ -25,6 +25,9 @@ FORMAT = 1
 WEIGHTS = "model.safetensors"
 CARD = "model.json"
 
+NEXT = "sha256_next"
+"""In a card: digest of the weights that were about to replace its own when it was written."""
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -114,8 +117,7 @@ def write_model(
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record, indent=2, sort_keys=False) + "\n"
-        _replace({folder / WEIGHTS: blob, folder / CARD: text.encode()})
+        _replace(folder, blob, record)
     except OSError as exc:
         raise FileError(f"cannot write the model to {folder}: {exc}") from exc
     return folder
@@ -144,21 +146,39 @@ def _whole_vocabulary(card: Mapping[str, Any], folder: Path) -> Vocabulary:
         ) from exc
 
 
-def _replace(files: Mapping[Path, bytes]) -> None:
-    """Write files as a whole or not at all.
+def _replace(folder: Path, blob: bytes, record: Mapping[str, Any]) -> None:
+    """Exchange weights and card so that a kill at any moment leaves a model that can be read.
 
-    All are ready under temporary names before the first takes its place: weights and card are of
-    two minds for some microseconds only.
+    Two files cannot change at once: the old card first tells the digest of the weights that are to
+    come, then the weights take their place, then their card.
     """
-    temporary = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in files}
+    weights, card = folder / WEIGHTS, folder / CARD
+    ready = [p.with_name(f".{p.name}.{os.getpid()}.tmp") for p in (weights, card)]
     try:
-        for path, content in files.items():
-            temporary[path].write_bytes(content)
-        for path, ready in temporary.items():
-            os.replace(ready, path)
+        ready[0].write_bytes(blob)
+        before = _old_card(card)
+        if before is not None and weights.is_file():
+            ready[1].write_text(_as_text({**before, NEXT: record["sha256"]}), "utf-8")
+            os.replace(ready[1], card)
+        ready[1].write_text(_as_text(record), "utf-8")
+        os.replace(ready[0], weights)
+        os.replace(ready[1], card)
     finally:
-        for ready in temporary.values():
-            ready.unlink(missing_ok=True)
+        for path in ready:
+            path.unlink(missing_ok=True)
+
+
+def _as_text(card: Mapping[str, Any]) -> str:
+    return json.dumps(card, indent=2, sort_keys=False) + "\n"
+
+
+def _old_card(path: Path) -> dict[str, Any] | None:
+    """The card that is there; None if there is none that can be read."""
+    try:
+        card = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
 
 
 def read_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> LoadedModel:
@@ -199,7 +219,7 @@ def read_model(folder: str | os.PathLike[str], device: str | torch.device = "cpu
         raise ModelError(
             f"{folder}: expected a model of format {FORMAT}; update jpassed, or train again"
         )
-    if digest != card.get("sha256"):
+    if digest not in (card.get("sha256"), card.get(NEXT)):
         raise ModelError(
             f"{folder / WEIGHTS} is damaged: its SHA-256 {digest[:16]} is not the recorded "
             f"{str(card.get('sha256'))[:16]}. Install the model again"
