@@ -267,7 +267,8 @@ def test_weights_appear_as_a_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", watch)
     write(folder, seed=2)
-    assert seen == [(WEIGHTS, True), (CARD, True)]
+    # The old card tells of the new weights before they come, and its successor follows them.
+    assert seen == [(CARD, True), (WEIGHTS, True), (CARD, True)]
 
 
 def test_a_file_in_the_way_is_a_file_error(tmp_path):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -89,3 +90,33 @@ def test_steps_before_the_first_checkpoint_are_not_told_twice(tmp_path: Path, ss
     assert (folder / CSV).read_text().count("\n") == 5
     for name, value in read_model(folder).network.state_dict().items():
         assert torch.equal(value, weights[name])
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_kill_between_the_files_of_a_model_leaves_one_that_can_be_read(
+    renames: int, tmp_path: Path, ssp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(tmp_path, str(ssp), steps=6)
+    folder = train(config, tmp_path / "run", stop_after=2)
+    first = read_model(folder)
+    done = []
+    replace = os.replace
+
+    def stopping(source: Path, target: Path) -> None:
+        if Path(target).name in (WEIGHTS, CARD):
+            if len(done) == renames:
+                raise KeyboardInterrupt
+            done.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr("jpassed.nn.checkpoint.os.replace", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, folder, resume=True, stop_after=4)
+    monkeypatch.undo()
+    kept = read_model(folder)
+    assert (kept.digest == first.digest) == (renames < 2)
+    # The card tells of the weights that it was made for until its turn comes.
+    assert kept.card["steps"] == 2
+    train(config, folder, resume=True, stop_after=2)
+    assert read_model(folder).digest == first.digest
+    assert "sha256_next" not in json.loads((folder / CARD).read_text())

@@ -158,9 +158,9 @@ def _replace(folder: Path, blob: bytes, record: Mapping[str, Any]) -> None:
         ready[0].write_bytes(blob)
         before = _old_card(card)
         if before is not None and weights.is_file():
-            ready[1].write_text(_as_text({**before, NEXT: record["sha256"]}), "utf-8")
+            ready[1].write_bytes(_as_bytes({**before, NEXT: record["sha256"]}))
             os.replace(ready[1], card)
-        ready[1].write_text(_as_text(record), "utf-8")
+        ready[1].write_bytes(_as_bytes(record))
         os.replace(ready[0], weights)
         os.replace(ready[1], card)
     finally:
@@ -168,8 +168,8 @@ def _replace(folder: Path, blob: bytes, record: Mapping[str, Any]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _as_text(card: Mapping[str, Any]) -> str:
-    return json.dumps(card, indent=2, sort_keys=False) + "\n"
+def _as_bytes(card: Mapping[str, Any]) -> bytes:
+    return (json.dumps(card, indent=2, sort_keys=False) + "\n").encode()
 
 
 def _old_card(path: Path) -> dict[str, Any] | None:
