@@ -14,8 +14,10 @@ to the last bit.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,12 +38,11 @@ CHUNK = 256
 """Rows of a chunk."""
 
 RUN = """\
+import json
 import sys
 from jpassed.annotation.files import annotate_file
 if __name__ == "__main__":
-    annotate_file(
-        sys.argv[1], sys.argv[2], resume=True, rows=int(sys.argv[3]), workers=int(sys.argv[4])
-    )
+    annotate_file(sys.argv[1], sys.argv[2], resume=True, **json.loads(sys.argv[3]))
 """
 PATIENCE = 20.0
 """Seconds after which processes that outlive a killed command are a fault."""
@@ -75,9 +76,14 @@ class Runs:
         For all files.
     rows, workers, seed : int
     ending : str
+    **options
+        As of `annotate`.
     """
 
-    def __init__(self, folder: Path, rows: int, workers: int, ending: str, seed: int) -> None:
+    def __init__(
+        self, folder: Path, rows: int, workers: int, ending: str, seed: int, **options: Any
+    ) -> None:
+        self._options = json.dumps({"rows": CHUNK, "workers": workers, **options})
         self.source, self.output = folder / f"in.{ending}", folder / f"out.{ending}"
         self.workers, self.rows, self.chance = workers, rows, random.Random(seed)
         self.pieces = pieces_folder(self.output)
@@ -92,8 +98,7 @@ class Runs:
 
     def _start(self, output: Path) -> Command:
         command = [
-            sys.executable, str(self._script), str(self.source), str(output), str(CHUNK),
-            str(self.workers),
+            sys.executable, str(self._script), str(self.source), str(output), self._options
         ]  # fmt: skip
         own = {**os.environ, "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(command, env=own, stderr=subprocess.PIPE, start_new_session=True)
@@ -171,9 +176,10 @@ class Runs:
             load_piece(path)
         if self.output.exists():
             self.compare()
-            if self.pieces.exists():
+            if (self.pieces / "finished.json").exists():
                 return "output in place, its pieces not yet removed"
             self.output.unlink()
+            shutil.rmtree(self.pieces, ignore_errors=True)  # killed after its last file
             return "finished"
         return f"{self._kept()} pieces kept"
 

@@ -21,7 +21,7 @@ from jpassed.io.chunk_pieces import ChunkPieces, noted_task
 from jpassed.io.chunks import ChunkedTable, open_chunks
 from jpassed.io.formats import table_file
 from jpassed.io.layout import join_tables
-from jpassed.io.pieces import is_finished, pieces_folder
+from jpassed.io.pieces import finished_rows, pieces_folder
 from jpassed.weights import model_vocabulary
 
 if TYPE_CHECKING:
@@ -105,9 +105,9 @@ def annotate_file(
         raise InputError(f"workers: expected a positive whole number, got {workers!r}")
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
         raise InputError(f"rows: expected a positive whole number, got {rows!r}")
-    if resume and is_finished(target):  # killed between the last step and the end
+    if resume and (done := finished_rows(target)) is not None:
+        # Killed between the last step and the end.
         with ChunkPieces(target, noted_task(pieces_folder(target)) or {}) as pieces:
-            done = pieces.rows
             pieces.remove()
         return done
     check_output(table_file(target).path, overwrite)
@@ -123,6 +123,7 @@ def annotate_file(
             try:
                 return _annotated(table, pieces, annotator, size, workers, overwrite, progress)
             except BaseException as exc:
+                pieces.look_again()  # the last chunk may have been written meanwhile
                 if not pieces.done:
                     pieces.remove()  # of an option with a slip of the pen nothing is left
                 elif isinstance(exc, KeyboardInterrupt):

@@ -75,6 +75,10 @@ class ChunkPieces(Pieces):
         if layout is not None:
             self._join(number, layout)
 
+    def look_again(self) -> None:
+        """Take all pieces that are there for done."""
+        self.done = self._found()
+
     def put_together(self, beside: Beside | None, *, overwrite: bool = False) -> int:
         """Write the output of all pieces, see `merge`.
 

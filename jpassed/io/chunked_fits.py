@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -105,7 +106,11 @@ def open_fits(file: TableFile, path: str | Path) -> FitsChunks | None:
 
     source = _opened(file.path)
     try:
-        with fits.open(source, memmap=False, lazy_load_hdus=True) as hdus:
+        with (
+            warnings.catch_warnings(),
+            fits.open(source, memmap=False, lazy_load_hdus=True) as hdus,
+        ):
+            warnings.simplefilter("ignore")  # a truncated file is an error below
             everything = list(hdus)
             hdu = choose_table(everything, file.path, file.part)
             header, number = hdu.header, everything.index(hdu)

@@ -24,7 +24,7 @@ from jpassed.io.native_columns import plain_table
 from jpassed.io.piece_files import load_piece, read_note, save_piece
 from jpassed.io.texts import as_json
 
-__all__ = ["Piece", "Pieces", "is_finished", "pieces_folder"]
+__all__ = ["Piece", "Pieces", "finished_rows", "pieces_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,14 +46,15 @@ def pieces_folder(output: str | Path) -> Path:
     return path.with_name(f"{path.name}.jpassed-pieces")
 
 
-def is_finished(output: str | Path) -> bool:
-    """Whether a run that was killed had put the output of its pieces in place."""
+def finished_rows(output: str | Path) -> int | None:
+    """Rows of an output that a run which was killed had put in place; None where it had not."""
     path = table_file(output).path
     try:
         noted = json.loads((pieces_folder(output) / _FINISHED).read_text(encoding="utf-8"))
-        return bool(noted == _identity(path))
-    except (OSError, ValueError):
-        return False
+        rows = int(noted.pop("rows"))
+        return rows if noted == _identity(path) else None
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
 
 
 def _identity(path: Path) -> dict[str, int]:
@@ -186,7 +187,7 @@ class Pieces:
             return self.write(table, overwrite=overwrite)
         layout, joined = self._layout()
         joined.update(changed)
-        with self._output(overwrite) as temporary:
+        with self._output(self.rows, overwrite) as temporary:
             self._write(file.format, layout, joined, temporary)
             if file.gzipped:
                 compress(temporary)
@@ -194,19 +195,21 @@ class Pieces:
 
     def write(self, table: Any, *, overwrite: bool = False) -> int:
         """Write the output file of a table in memory, and return its number of rows."""
-        with self._output(overwrite) as temporary:
+        with self._output(len(table), overwrite) as temporary:
             write_whole(table, table_file(self.output), temporary)
         return len(table)
 
     @contextmanager
-    def _output(self, overwrite: bool) -> Iterator[Path]:
+    def _output(self, rows: int, overwrite: bool) -> Iterator[Path]:
         """Where to write the output: what is left of it by a kill is known, and so is its end."""
         with atomic_output(table_file(self.output).path, overwrite) as temporary:
             (self.folder / _WRITING).write_text(str(temporary), encoding="utf-8")
             yield temporary
             # Whoever comes after a kill knows by this whether the file got its name.
             with atomic_output(self.folder / _FINISHED, overwrite=True) as note:
-                note.write_text(json.dumps(_identity(temporary)), encoding="utf-8")
+                note.write_text(
+                    json.dumps({"rows": rows, **_identity(temporary)}), encoding="utf-8"
+                )
 
     def _write(self, kind: str, layout: TableLayout, meta: dict[Any, Any], path: Path) -> None:
         if kind == "fits":
@@ -236,6 +239,9 @@ class Pieces:
         for piece in reversed(self.done):
             piece.path.unlink(missing_ok=True)
         self.done = []
+        # The note that all is done goes last: until then a kill is understood.
+        for name in (_TASK, _NOTE, _WRITING, _FINISHED):
+            (self.folder / name).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.close()
 
