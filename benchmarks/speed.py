@@ -88,7 +88,7 @@ def rounds(
     found: dict[str, list[dict[str, Any]]] = {c.name: [] for c in chosen}
     for turn in range(number):
         for contender in chosen:
-            one = measured(contender, n, sample, folder, repeats=3)
+            one = measured(contender, n, sample, folder, repeats=2)
             found[contender.name].append(one)
             print(
                 f"round {turn + 1} of {number}: {contender.name}: {one['rate']:,.0f} objects/s, "
