@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.exceptions import FileError, ModelError
-from jpassed.nn.checkpoint import CARD, WEIGHTS
+from jpassed.nn.checkpoint import CARD, NEXT, WEIGHTS
 from jpassed.training.journal import CSV, LOG
 from jpassed.training.muon import Optimisers
 
@@ -61,13 +61,13 @@ def clear_leftovers(folder: Path) -> None:
 
 
 def is_model(folder: Path) -> bool:
-    """Whether the folder holds a model whose two files belong together."""
+    """Whether the folder holds a model whose two files belong together, and no trace of a kill."""
     try:
         card = json.loads((folder / CARD).read_text("utf-8"))
         digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     except (OSError, ValueError):
         return False
-    return isinstance(card, dict) and card.get("sha256") == digest
+    return isinstance(card, dict) and card.get("sha256") == digest and NEXT not in card
 
 
 def read_state(
