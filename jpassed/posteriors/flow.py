@@ -79,7 +79,8 @@ class SplineFlow(Distribution):
     ) -> None:
         super().__init__(transform, lower, upper)
         self.loc, self.scale = (np.array(v, dtype=np.float64) for v in (loc, scale))
-        self.x, self.y, self.slope = (as_rows(v, "knots") for v in (x, y, slope))
+        # Knot by knot in memory: the maps go through them in that order.
+        self.x, self.y, self.slope = (np.asfortranarray(as_rows(v, "knots")) for v in (x, y, slope))
         shapes = [self.x.shape, self.y.shape, self.slope.shape]
         if len(set(shapes)) != 1 or self.x.shape[1] < 2:
             raise InputError(f"knots and slopes must have one shape (objects, K + 1), got {shapes}")
@@ -100,13 +101,13 @@ class SplineFlow(Distribution):
 
     def _local(self, where: FloatArray, along: FloatArray, rows: slice) -> list[FloatArray]:
         """Knots around `where` of some rows: x0, width, y0, height, both slopes; each (Q, N)."""
-        knots = along.shape[1]
         passed = np.zeros(where.shape, dtype=np.int16)
-        for edge in np.ascontiguousarray(along[rows, 1:-1].T):
+        for edge in along.T[1:-1, rows]:
             passed += edge <= where
-        left = passed + np.arange(0, along.size, knots)[rows]
-        right = left + 1
-        x, y, slope = self.x.ravel(), self.y.ravel(), self.slope.ravel()
+        n = len(self)
+        left = passed * n + np.arange(n)[rows]
+        right = left + n
+        x, y, slope = (knots.ravel(order="F") for knots in (self.x, self.y, self.slope))
         x0, y0 = x.take(left), y.take(left)
         return [
             x0, x.take(right) - x0, y0, y.take(right) - y0, slope.take(left), slope.take(right),
