@@ -8,6 +8,7 @@ readout of single bands, and the heads.
 from __future__ import annotations
 
 import copy
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -17,8 +18,14 @@ from jpassed.nn.model import SEDModel
 __all__ = ["lowered"]
 
 
+_KEPT: WeakKeyDictionary[SEDModel, tuple[tuple[object, ...], SEDModel]] = WeakKeyDictionary()
+
+
 def lowered(network: SEDModel, dtype: torch.dtype = torch.bfloat16) -> SEDModel:
     """A copy in evaluation mode whose large matrix products are computed in `dtype`.
+
+    The copy of a network is made once, as long as its weights stay the same: pages of a long
+    table do not pay for it again.
 
     Parameters
     ----------
@@ -31,6 +38,10 @@ def lowered(network: SEDModel, dtype: torch.dtype = torch.bfloat16) -> SEDModel:
     SEDModel
         On the same device, without gradients.
     """
+    state = (dtype, *((id(p), p.device, p._version) for p in network.parameters()))
+    kept = _KEPT.get(network)
+    if kept is not None and kept[0] == state:
+        return kept[1]
     found = copy.deepcopy(network).eval().requires_grad_(False)
     inside: list[nn.Module | None] = [
         *(() if found.patch is None else (found.patch.blocks, found.patch.last)),
@@ -45,4 +56,5 @@ def lowered(network: SEDModel, dtype: torch.dtype = torch.bfloat16) -> SEDModel:
         # Processors normalise bfloat16 with weights in float32, GPUs want both alike.
         for part in (found.trunk, found.decoder, found.norm):
             part.to(dtype)
+    _KEPT[network] = state, found
     return found
