@@ -156,7 +156,7 @@ class Pieces:
     def merge(self, *, meta: Mapping[str, Any] | None = None, overwrite: bool = False) -> int:
         """Write the output file, the one that `write_catalog` writes of all rows in one table.
 
-        FITS and Parquet are written piece by piece, other formats with all rows in memory.
+        FITS, Parquet, ECSV and CSV are written piece by piece, VOTable with all rows in memory.
 
         Parameters
         ----------
@@ -180,7 +180,7 @@ class Pieces:
             raise FileError(f"{self.folder} has no pieces")
         file = table_file(self.output)
         changed = dict(meta or {})
-        if file.format not in ("fits", "parquet"):
+        if file.format == "votable":
             logger.info("%s: %s is put together in memory", self.output, file.format)
             table = join_tables(self.tables())
             table.meta.update(changed)
@@ -216,10 +216,14 @@ class Pieces:
             from jpassed.io.streamed_fits import write_fits_pieces
 
             write_fits_pieces(self.tables(), layout, meta, self.rows, path)
-            return
-        from jpassed.io.parquet_tables import write_parquet_pieces
+        elif kind == "parquet":
+            from jpassed.io.parquet_tables import write_parquet_pieces
 
-        write_parquet_pieces(self.tables(), layout, meta, self.rows, path)
+            write_parquet_pieces(self.tables(), layout, meta, self.rows, path)
+        else:
+            from jpassed.io.streamed_text import write_text_pieces
+
+            write_text_pieces(self.tables(), layout, meta, self.rows, path, kind)
 
     def _layout(self) -> tuple[TableLayout, dict[Any, Any]]:
         layout: TableLayout | None = None

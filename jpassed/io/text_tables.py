@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Collection, Iterable, Iterator
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,16 @@ from jpassed.exceptions import FileError
 from jpassed.io.native_columns import refuse_duplicates
 from jpassed.io.texts import as_json, one_line
 
-__all__ = ["read_csv", "read_ecsv", "write_csv", "write_ecsv"]
+__all__ = [
+    "csv_head",
+    "csv_text",
+    "ecsv_text",
+    "parse_csv",
+    "read_csv",
+    "read_ecsv",
+    "write_csv",
+    "write_ecsv",
+]
 
 _NULLS = ("", "null", "NULL", "None", "NA", "N/A", "--")
 
@@ -60,18 +71,32 @@ def read_csv(content: bytes, path: Path) -> Any:
     InputError
         If column names occur twice.
     """
-    from astropy.io import ascii as astropy_ascii
-
     text = _text(content, path, "CSV")
-    lines = [line for line in text.splitlines() if line.strip()]
-    comments = 0
-    while comments < len(lines) and lines[comments].startswith("#"):
-        comments += 1
-    body = lines[comments:]
-    if comments == 1 and body and _is_header(lines[0], body[0]):
-        body = [lines[0].lstrip("# "), *body]
-    if not body:
-        raise FileError(f"{path} has no header line with column names")
+    comments, body = csv_head((line for line in text.splitlines() if line.strip()), path)
+    return parse_csv(list(body), comments, path)
+
+
+def csv_head(lines: Iterable[str], path: Path) -> tuple[list[str], Iterator[str]]:
+    """Comments before the header of a CSV file, and the lines from the header on."""
+    comments: list[str] = []
+    rest = iter(lines)
+    for line in rest:
+        if line.startswith("#"):
+            comments.append(line)
+            continue
+        if len(comments) == 1 and _is_header(comments[0], line):
+            return [], chain([comments[0].lstrip("# "), line], rest)
+        return comments, chain([line], rest)
+    raise FileError(f"{path} has no header line with column names")
+
+
+def parse_csv(
+    body: list[str], comments: list[str], path: Path, texts: Collection[str] = ()
+) -> Any:
+    """The table of a header and rows; columns named in `texts` stay as they are written."""
+    from astropy.io import ascii as astropy_ascii
+    from astropy.table import MaskedColumn
+
     names = [name.strip() for name in next(csv.reader(body[:1]))]
     refuse_duplicates(names, path)
     try:
@@ -80,10 +105,20 @@ def read_csv(content: bytes, path: Path) -> Any:
         )
     except Exception as exc:  # the readers raise errors of many kinds
         raise FileError(f"{path} is not a CSV table, or it is damaged: {one_line(exc)}") from exc
-    if comments and body[0] is not lines[0]:
-        table.meta["comments"] = [line.lstrip("# ") for line in lines[:comments]]
+    if comments:
+        table.meta["comments"] = [line.lstrip("# ") for line in comments]
     for name in table.colnames:
-        _unpack(table, name)
+        if name not in texts:
+            _unpack(table, name)
+    if texts:
+        rows = list(csv.reader(body[1:]))
+        for k, name in enumerate(names):
+            if name in texts:
+                written = [row[k].strip() for row in rows]
+                mask = [text in _NULLS for text in written]
+                values = ["" if m else text for text, m in zip(written, mask, strict=True)]
+                new = MaskedColumn(values, mask=mask) if any(mask) else values
+                table.replace_column(name, new)
     return table
 
 
@@ -138,7 +173,7 @@ def _unpack(table: Any, name: str) -> None:
 
 def write_ecsv(table: Any, path: Path) -> None:
     """Write a plain table (see `plain_table`) as ECSV with commas."""
-    table.write(path, format="ascii.ecsv", delimiter=",")
+    path.write_text(ecsv_text(table), "utf-8")
 
 
 def write_csv(table: Any, path: Path) -> None:
@@ -146,6 +181,18 @@ def write_csv(table: Any, path: Path) -> None:
 
     CSV has no place for units, descriptions and meta: they are lost.
     """
+    path.write_text(csv_text(table), "utf-8")
+
+
+def ecsv_text(table: Any) -> str:
+    """What `write_ecsv` writes."""
+    text = StringIO()
+    table.write(text, format="ascii.ecsv", delimiter=",")
+    return text.getvalue()
+
+
+def csv_text(table: Any) -> str:
+    """What `write_csv` writes; the table is changed."""
     from astropy.table import Column
 
     table.meta = {}
@@ -158,7 +205,7 @@ def write_csv(table: Any, path: Path) -> None:
             table.replace_column(name, Column(texts, name=name))
     text = StringIO()
     table.write(text, format="ascii.csv")
-    path.write_text(text.getvalue(), "utf-8")
+    return text.getvalue()
 
 
 def _no_nan(row: Any) -> Any:

@@ -1,0 +1,62 @@
+"""One ECSV or CSV file out of many pieces, a piece at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from jpassed.exceptions import FileError
+from jpassed.io.layout import TableLayout
+from jpassed.io.text_tables import csv_text, ecsv_text
+
+__all__ = ["write_text_pieces"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_text_pieces(
+    pieces: Iterable[Any], layout: TableLayout, meta: Any, rows: int, path: Path, kind: str
+) -> None:
+    """Write what `write_ecsv` or `write_csv` writes of all pieces in one table.
+
+    Parameters
+    ----------
+    pieces : iterable of Table
+        Plain tables; one is in memory at a time.
+    layout : TableLayout
+        Of all of them.
+    meta : mapping
+        The table's.
+    rows : int
+        Of all of them.
+    path : Path
+        Not existing.
+    kind : {"ecsv", "csv"}
+
+    Raises
+    ------
+    FileError
+        If the pieces are not what `rows` says.
+    """
+    if kind == "csv" and any(column.about.get("unit") for column in layout.columns.values()):
+        logger.warning("%s: CSV keeps no units and no descriptions of the columns", path.name)
+    written, first = 0, True
+    with open(path, "w", encoding="utf-8", newline="") as target:
+        for piece in pieces:
+            cast = layout.cast(piece, meta)
+            count = len(cast)
+            text = (ecsv_text if kind == "ecsv" else csv_text)(cast)
+            target.write(text if first else _without_head(text, kind))
+            written, first = written + count, False
+    if written != rows:
+        raise FileError(f"cannot write {path}: the pieces have {written} rows instead of {rows}")
+
+
+def _without_head(text: str, kind: str) -> str:
+    """The rows alone."""
+    start = 0
+    while kind == "ecsv" and text.startswith("#", start):
+        start = text.index("\n", start) + 1
+    return text[text.index("\n", start) + 1 :]
