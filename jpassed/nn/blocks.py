@@ -23,23 +23,23 @@ def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) ->
     if query.device.type != "cpu":
         mask = None if bias is None else bias.to(query.dtype)
         return nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    score = products(query, key) * query.shape[-1] ** -0.5
+    score = products(query, key.transpose(-1, -2)) * query.shape[-1] ** -0.5
     if bias is not None:
         score = score + bias.to(score.dtype)
     return score.softmax(-1).to(value.dtype) @ value
 
 
-def products(query: Tensor, key: Tensor) -> Tensor:
-    """Scalar products (..., R, T) of (..., R, d) and (..., T, d).
+def products(rows: Tensor, columns: Tensor) -> Tensor:
+    """Small matrix products (..., M, K) @ (..., K, N), alike wherever in a batch they stand.
 
-    Single-precision libraries round products with odd numbers of rows and columns differently at
-    different places of a batch (seen in MKL): none is odd here.
+    Single-precision libraries round products with few columns differently at different places of
+    a batch, unless these are a multiple of four (measured: MKL, M to 75, N below 12): columns of
+    zeros are added and left out again.
     """
-    tokens = key.shape[-2]
-    if tokens % 2 == 0 or query.shape[-2] % 2 == 0:
-        return query @ key.transpose(-1, -2)
-    padded = nn.functional.pad(key, (0, 0, 0, 1))
-    return (query @ padded.transpose(-1, -2))[..., :tokens]
+    count = columns.shape[-1]
+    if count % 4 == 0:
+        return rows @ columns
+    return (rows @ nn.functional.pad(columns, (0, -count % 4)))[..., :count]
 
 
 class ResidualBlock(nn.Module):

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from jpassed.nn.blocks import products
+
 __all__ = ["LOG_SIGMA_FLOOR", "Folded", "KindLinear"]
 
 LOG_SIGMA_FLOOR = -10.0
@@ -33,7 +35,7 @@ class Folded(NamedTuple):
 
     def __call__(self, x: Tensor, added: Tensor) -> Tensor:
         """(B, R, D) and (B, W) -> (B, R, P)."""
-        y = torch.bmm(x.float().transpose(0, 1), self.inner).transpose(0, 1)
+        y = products(x.float().transpose(0, 1), self.inner).transpose(0, 1)
         return y + (added.float() @ self.outer).unflatten(1, self.bias.shape) + self.bias
 
 
@@ -50,7 +52,7 @@ class KindLinear(nn.Module):
         if x.shape[1] == 1 and len(kind) > 1:
             y = x[:, 0].float() @ self.weight[kind].permute(1, 0, 2).flatten(1)
             return y.unflatten(1, (len(kind), -1)) + self.bias[kind]
-        y = torch.bmm(x.float().transpose(0, 1), self.weight[kind])
+        y = products(x.float().transpose(0, 1), self.weight[kind])
         return y.transpose(0, 1) + self.bias[kind]
 
     def folded(self, before: nn.Linear, kind: Tensor) -> Folded:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from jpassed.nn.blocks import products
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.rest_frame import given_redshift
 from jpassed.tokens.batch import Context, Requests, TokenBatch
@@ -124,11 +125,6 @@ class LocalReadout(nn.Module):
 
 
 def _own_means(kernel: Tensor, channels: Tensor) -> Tensor:
-    """Sums over the bands with kernels of each object: (B, K, R, P), (B, P, C) -> (B, R, K, C).
-
-    Of an even number of channels: see `jpassed.nn.blocks.products`.
-    """
-    count = channels.shape[-1]
-    even = nn.functional.pad(channels, (0, count % 2))
-    found = (kernel.flatten(1, 2) @ even)[..., :count]
+    """Sums over the bands with kernels of each object: (B, K, R, P), (B, P, C) -> (B, R, K, C)."""
+    found = products(kernel.flatten(1, 2), channels)
     return found.unflatten(1, kernel.shape[1:3]).transpose(1, 2)
