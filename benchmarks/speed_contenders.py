@@ -25,7 +25,7 @@ __all__ = ["Contender", "Ready", "contenders", "prepare"]
 WARM = 64
 """Objects of a first call that is not timed."""
 
-COUNTED = 1024
+COUNTED = 256
 """Objects of the call whose operations are counted: only whole blocks, none filled up."""
 
 LEVELS = (0.16, 0.5, 0.84)
