@@ -17,7 +17,14 @@ from jpassed.io.parquet_tables import META_KEY, table_from_arrow
 from jpassed.io.text_tables import read_ecsv, write_ecsv
 from jpassed.io.texts import one_line
 
-__all__ = ["COLUMN_LIST", "describe_schema", "list_columns", "said_of", "votable_metadata"]
+__all__ = [
+    "COLUMN_LIST",
+    "describe_like",
+    "describe_schema",
+    "list_columns",
+    "said_of",
+    "votable_metadata",
+]
 
 COLUMN_LIST = "jpassed_columns.ecsv"
 """Name of the list of columns in a folder of output: a row a column, the table's meta as meta."""
@@ -66,6 +73,12 @@ def describe_schema(schema: Any, *, folder: Any = None, columns: str | Path | No
             )
     metadata[META_KEY] = said_of(table)
     return schema.with_metadata(metadata)
+
+
+def describe_like(table: Any, other: Any) -> None:
+    """Say of a plain table and its columns what is said of another and of its columns."""
+    _say(table, _of_columns(other))
+    table.meta.update(other.meta)
 
 
 def said_of(table: Any) -> bytes:

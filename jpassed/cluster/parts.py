@@ -16,10 +16,12 @@ import numpy as np
 import jpassed
 from jpassed.annotation.streaming import SHOWN
 from jpassed.annotation.table import annotate
+from jpassed.cluster.allocator import keep_memory
+from jpassed.cluster.described import describe_like
 from jpassed.cluster.work import HIDDEN, Work, read_work, survey_of
 from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.io.native_columns import plain_table, quantity_table
-from jpassed.io.parquet_tables import META_KEY, arrow_table, table_from_arrow
+from jpassed.io.parquet_tables import arrow_table, table_from_arrow
 from jpassed.weights import load_model
 
 __all__ = ["ROWS_AT_ONCE", "PartAnnotator", "part_annotator", "rows_of", "write_part"]
@@ -53,6 +55,7 @@ class PartAnnotator:
             )
         # Dask runs a task a thread: more threads in each only get in each other's way.
         torch.set_num_threads(1)
+        keep_memory()
         self.work = work
         options = dict(work.task["options"])
         loaded = load_model(options["model"])
@@ -67,7 +70,8 @@ class PartAnnotator:
             options["zeropoints"] = work.folder / HIDDEN / options["zeropoints"]
         options["survey"] = survey_of(work)
         self._options = options
-        self._said = work.example.schema.metadata[META_KEY]
+        # Once: the description of a hundred columns takes a tenth of a second to parse.
+        self._described = table_from_arrow(work.example.slice(0, 0), work.folder)
 
     def __call__(self, rows: Any, key: Sequence[int]) -> Any:
         """Annotate some rows.
@@ -97,9 +101,9 @@ class PartAnnotator:
         if seed is not None:
             mixed = np.random.SeedSequence([int(seed), *key])
             options["seed"] = int(mixed.generate_state(1)[0])
-        table = quantity_table(
-            table_from_arrow(rows.replace_schema_metadata({META_KEY: self._said}), work.folder)
-        )
+        plain = table_from_arrow(rows.replace_schema_metadata(None), work.folder)
+        describe_like(plain, self._described)
+        table = quantity_table(plain)
         if len(table) == 0:
             return work.schema.empty_table()
         result = annotate(table, **options)

@@ -88,6 +88,7 @@ def cluster_client(scheduler: str | None = None, workers: int | None = None) -> 
     if scheduler is not None and workers is not None:
         raise InputError("workers: a cluster that is there has its own; leave out one of both")
     try:
+        import dask
         import distributed
     except ImportError as exc:
         raise MissingDependencyError(
@@ -95,7 +96,9 @@ def cluster_client(scheduler: str | None = None, workers: int | None = None) -> 
         ) from exc
     if scheduler is None:
         n = workers if workers is not None else len(os.sched_getaffinity(0))
+        # Dask's profiler stops the worker's threads a hundred times a second, for nobody.
         with (
+            dask.config.set({"distributed.worker.profile.enabled": False}),
             distributed.LocalCluster(
                 n_workers=n,
                 threads_per_worker=1,
