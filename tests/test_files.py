@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
 import shutil
 
@@ -159,6 +160,41 @@ def test_row_groups_of_any_size(tmp_path):
     annotate_file(groups, target, rows=CHUNK, **OPTIONS)
     annotate_file(source, tmp_path / "other.parquet", rows=CHUNK, **OPTIONS)
     same(read_catalog(target), read_catalog(tmp_path / "other.parquet"))
+
+
+CSV = """\
+# made by hand
+# in two lines
+id,name,J0540,J0540_err,J0680,J0680_err,rSDSS,rSDSS_err,J0470,J0470_err,note,good,pair
+1,007,10.5,0.5,11,1,12.25,1,9,1,,True,"[1, 2]"
+2,42,10.5,0.5,11,1,12.25,1,9,1,,False,"[3, 4]"
+
+3,8,,0.5,11,1,12.25,1,9,1,,True,"[5, 6]"
+4,NGC 1,10.5,0.5,11,1,12.25,1,9,1,"two
+lines, quoted",maybe,"[7]"
+5,null,10.5,0.5,11,1,12.25,1,9,1,x,,
+"""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_columns_of_a_csv_have_the_types_of_all_rows(tmp_path, packed, encoding):
+    content = CSV.replace("NGC 1", "NGC 1 é").encode(encoding)
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_bytes(gzip.compress(content) if packed else content)
+    annotate_file(source, target, rows=2, **OPTIONS)
+    write_catalog(annotate(read_catalog(source), **OPTIONS), tmp_path / "whole.csv")
+    found, whole = (read_catalog(tmp_path / f"{name}.csv") for name in ("out", "whole"))
+    same(found, whole)
+    assert list(found["name"][:4]) == ["007", "42", "8", "NGC 1 é"]
+    assert found["note"][3] == "two\nlines, quoted"
+
+
+def test_a_csv_line_with_fewer_fields(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_text(CSV + "6,7\n8,9,10,11,12,13,14,15,16,17,18,19,20,21,22\n")
+    with pytest.raises(FileError, match="is not a CSV table, or it is damaged"):
+        annotate_file(source, tmp_path / "out.csv", rows=2, **OPTIONS)
 
 
 def test_progress_counts_all_rows(tmp_path):

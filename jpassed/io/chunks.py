@@ -98,8 +98,8 @@ class WholeTable(ChunkedTable):
 def open_chunks(path: str | Path) -> ChunkedTable:
     """Open a table to read it some rows at a time.
 
-    FITS (also packed) and Parquet are read by rows; other files, and tables with columns of
-    arrays of varying length, are read as a whole.
+    FITS, CSV and ECSV (also packed) and Parquet are read by rows; VOTables, and tables with
+    columns of arrays of varying length, times or coordinates, are read as a whole.
 
     Parameters
     ----------
@@ -136,6 +136,10 @@ def _by_rows(file: TableFile, path: str | Path) -> ChunkedTable | None:
         from jpassed.io.chunked_parquet import open_parquet
 
         return open_parquet(file, path)
+    if file.format in ("csv", "ecsv"):
+        from jpassed.io.chunked_text import open_text
+
+        return open_text(file, path)
     return None
 
 

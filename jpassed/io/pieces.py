@@ -187,6 +187,8 @@ class Pieces:
             return self.write(table, overwrite=overwrite)
         layout, joined = self._layout()
         joined.update(changed)
+        if file.format == "csv" and any(c.about.get("unit") for c in layout.columns.values()):
+            logger.warning("%s: CSV keeps no units and no descriptions of columns", self.output)
         with self._output(self.rows, overwrite) as temporary:
             self._write(file.format, layout, joined, temporary)
             if file.gzipped:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ from jpassed.io.layout import TableLayout
 from jpassed.io.text_tables import csv_text, ecsv_text
 
 __all__ = ["write_text_pieces"]
-
-logger = logging.getLogger(__name__)
 
 
 def write_text_pieces(
@@ -40,8 +37,6 @@ def write_text_pieces(
     FileError
         If the pieces are not what `rows` says.
     """
-    if kind == "csv" and any(column.about.get("unit") for column in layout.columns.values()):
-        logger.warning("%s: CSV keeps no units and no descriptions of the columns", path.name)
     written, first = 0, True
     with open(path, "w", encoding="utf-8", newline="") as target:
         for piece in pieces:

@@ -90,9 +90,7 @@ def csv_head(lines: Iterable[str], path: Path) -> tuple[list[str], Iterator[str]
     raise FileError(f"{path} has no header line with column names")
 
 
-def parse_csv(
-    body: list[str], comments: list[str], path: Path, texts: Collection[str] = ()
-) -> Any:
+def parse_csv(body: list[str], comments: list[str], path: Path, texts: Collection[str] = ()) -> Any:
     """The table of a header and rows; columns named in `texts` stay as they are written."""
     from astropy.io import ascii as astropy_ascii
     from astropy.table import MaskedColumn
@@ -111,7 +109,7 @@ def parse_csv(
         if name not in texts:
             _unpack(table, name)
     if texts:
-        rows = list(csv.reader(body[1:]))
+        rows = list(csv.reader(f"{line}\n" for line in body[1:]))
         for k, name in enumerate(names):
             if name in texts:
                 written = [row[k].strip() for row in rows]
