@@ -1,8 +1,8 @@
 """Measure everything on the page docs/speed.md, one benchmark after the other.
 
     PYTHONPATH=. python benchmarks/refresh_speed.py [FOLDER] [--rows 1000 10000 100000 1000000]
-        [--workers 1] [--only options speed gpu rows] [--results benchmarks/results]
-        [--page docs/speed.md] [--quick]
+        [--workers 1] [--only options speed gpu rows annotate startup]
+        [--results benchmarks/results] [--page docs/speed.md] [--quick]
 
 Figures go into the page as each benchmark ends, and are kept as JSON. --quick takes few objects:
 whether it works, not how fast it is.
@@ -25,6 +25,8 @@ QUICK = {
     "speed": ("--n", "128", "--rounds", "1"),
     "gpu": ("--batches", "64", "--objects", "64"),
     "rows": (),
+    "annotate": ("--n", "64", "--rounds", "1"),
+    "startup": ("--rounds", "1"),
 }
 
 
@@ -38,6 +40,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
         "gpu": ["--device", "cpu"],
         "rows": ["--rows", *map(str, rows), "--workers", str(options.workers),
                  "--figure", str(figure), *(["--again"] if options.again else [])],
+        "annotate": [],
+        "startup": [],
     }  # fmt: skip
     return {
         name: [
