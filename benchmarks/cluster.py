@@ -89,9 +89,14 @@ def spent() -> tuple[float, float]:
 
 
 def run(
-    annotate: Callable[..., int], source: Path, target: Path, workers: int, options: dict[str, Any]
+    annotate: Callable[..., int],
+    source: Path,
+    target: Path,
+    workers: int,
+    options: dict[str, Any],
+    processes: bool = True,
 ) -> dict[str, Any]:
-    """One run on a cluster of its own.
+    """One run on a cluster of its own, its workers processes or threads of this one.
 
     Returns
     -------
@@ -106,7 +111,7 @@ def run(
     began = time.perf_counter()
     with (
         distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0",
+            n_workers=workers, threads_per_worker=1, processes=processes, dashboard_address=":0",
             silence_logs=logging.CRITICAL,
         ) as cluster,
         distributed.Client(cluster) as client,
@@ -160,13 +165,14 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     asked = {"device": "cpu", "precision": options.precision}
     table = make_catalogue(options.n, options.partitions, folder)
     runs: dict[str, list[dict[str, Any]]] = {"hats": [], "parquet": []}
+    apart = not options.in_process
     for _ in range(options.repeats):
         for workers in (1, 2):
             for kind, annotate in (("hats", annotate_hats), ("parquet", annotate_parquet_folder)):
-                out = run(annotate, folder / kind, folder / f"{kind}_jp", workers, asked)
+                out = run(annotate, folder / kind, folder / f"{kind}_jp", workers, asked, apart)
                 runs[kind].append(out)
                 print(f"{kind}, {workers} workers: {out['wall']:.1f} s, {out['cpu']:.1f} s cpu")
-    whole = run(annotate_hats, folder / "hats_whole", folder / "whole_jp", 1, asked)
+    whole = run(annotate_hats, folder / "hats_whole", folder / "whole_jp", 1, asked, apart)
     differ = {kind: differing(table, folder / f"{kind}_jp", asked) for kind in runs}
     alone = measure_cost(table, rows=min(options.n, 8192), **asked)
     return {"runs": runs, "whole": whole, "differ": differ, **derived(runs, whole, alone, options)}
@@ -249,6 +255,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--partitions", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--precision", default="auto", choices=("auto", "float32", "bfloat16"))
+    parser.add_argument("--in-process", action="store_true", help="threads for workers: a trial")
     parser.add_argument("--write", action="store_true", help="into results/ and the page")
     options = parser.parse_args(arguments)
     about = describe()
