@@ -139,7 +139,8 @@ def draw(runs: Sequence[dict[str, Any]], path: Path) -> None:
     line = [longest["shell_s"] * end / longest["rows"] for end in ends]
     left.loglog(ends, line, ":", color="grey", label="in proportion to rows")
     left.set(xlabel="rows", ylabel="time from the shell [s]")
-    right.set(xlabel="rows", ylabel="peak memory [GB]", ylim=(0.0, None))
+    most = max(run["peak_memory_mb"] for run in runs) / 1000
+    right.set(xlabel="rows", ylabel="peak memory [GB]", ylim=(0.0, 1.25 * most))
     left.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
