@@ -98,8 +98,9 @@ class WholeTable(ChunkedTable):
 def open_chunks(path: str | Path) -> ChunkedTable:
     """Open a table to read it some rows at a time.
 
-    FITS, CSV and ECSV (also packed) and Parquet are read by rows; VOTables, and tables with
-    columns of arrays of varying length, times or coordinates, are read as a whole.
+    FITS, VOTable, CSV, ECSV (all also packed) and Parquet are read by rows. As a whole are read
+    tables with columns of arrays or (in a VOTable's binary stream) texts of varying length, of
+    times or coordinates, and VOTables with several tables.
 
     Parameters
     ----------
@@ -140,7 +141,9 @@ def _by_rows(file: TableFile, path: str | Path) -> ChunkedTable | None:
         from jpassed.io.chunked_text import open_text
 
         return open_text(file, path)
-    return None
+    from jpassed.io.chunked_votable import open_votable
+
+    return open_votable(file, path)
 
 
 def _check_there(file: TableFile) -> None:
