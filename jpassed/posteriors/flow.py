@@ -105,7 +105,7 @@ class SplineFlow(Distribution):
         for edge in along.T[1:-1, rows]:
             passed += edge <= where
         n = len(self)
-        left = passed * n + np.arange(n)[rows]
+        left = np.multiply(passed, n, dtype=np.intp) + np.arange(n)[rows]
         right = left + n
         x, y, slope = (knots.ravel(order="F") for knots in (self.x, self.y, self.slope))
         x0, y0 = x.take(left), y.take(left)
