@@ -55,7 +55,9 @@ def whole(options) -> QTable:
     return annotate(gaps(), **options)
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(
     rows=st.lists(st.integers(0, N - 1), min_size=1, max_size=2 * N),
     size=st.one_of(st.none(), st.integers(5, 60)),

@@ -21,7 +21,9 @@ def plain_cross(block: CrossBlock, query, context, bias):
     """Cross-attention as it is written in papers: queries, keys, values, a last layer."""
     n = context.shape[0]
     q = block.q(block.norm_q(query)).unflatten(-1, (block.heads, -1)).transpose(1, 2)
-    k, v = block.kv(block.norm_kv(context)).unflatten(-1, (2, block.heads, -1)).permute(2, 0, 3, 1, 4)
+    k, v = (
+        block.kv(block.norm_kv(context)).unflatten(-1, (2, block.heads, -1)).permute(2, 0, 3, 1, 4)
+    )
     y = attention(q.expand(n, -1, -1, -1), k, v, bias)
     return block.feed(query + block.out(y.transpose(1, 2).flatten(2)))
 
@@ -46,7 +48,9 @@ def test_a_decoder_block_is_the_plain_one(objects, asked, tokens, hidden, shared
         present[:, 0] = True
         bias = torch.zeros(objects, 1, 1, tokens, dtype=torch.float64)
         bias = bias.masked_fill(~present[:, None, None, :], -1e9)
-    torch.testing.assert_close(block(query, context, bias), plain_cross(block, query, context, bias))
+    torch.testing.assert_close(
+        block(query, context, bias), plain_cross(block, query, context, bias)
+    )
     both = block._merged(block.norm_q(query).expand(objects, -1, -1), block.norm_kv(context), bias)
     expected = plain_cross(block, query, context, bias)
     torch.testing.assert_close(block.feed(query + both), expected)

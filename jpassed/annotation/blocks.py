@@ -90,7 +90,9 @@ def embed(network: SEDModel, context: Context) -> Observed:
 Work = Callable[[Context, Tensor | slice, int], tuple[Tensor | None, ...]]
 
 
-def in_blocks(context: Context, work: Work, *, with_bands: bool = True) -> tuple[Tensor | None, ...]:
+def in_blocks(
+    context: Context, work: Work, *, with_bands: bool = True
+) -> tuple[Tensor | None, ...]:
     """Results of `work` for all objects of a context, asked block by block.
 
     Parameters
@@ -135,7 +137,7 @@ def in_blocks(context: Context, work: Work, *, with_bands: bool = True) -> tuple
 def _rows_of_block(
     rows: Tensor | None, start: int, count: int, size: int, even: bool, context: Context
 ) -> tuple[Tensor | slice, int]:
-    """Rows of one block, filled up with its last one if blocks are to be even, and how many count."""
+    """Rows of one block, filled up with its last if blocks are to be even; how many count."""
     stop = min(start + size, count)
     if stop - start == size or not even:
         return (slice(start, stop) if rows is None else rows[start:stop]), stop - start

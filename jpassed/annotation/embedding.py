@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from jpassed.annotation.blocks import in_blocks
 from jpassed.annotation.embedding_map import load_embedding_map, pooled
 from jpassed.annotation.inference import DEFAULT_BATCH, Predictor
 from jpassed.annotation.output import PREFIX
 from jpassed.annotation.task import check_table, prepare
 from jpassed.exceptions import InputError
 from jpassed.io.native_columns import copied
-from jpassed.tokens import BandLayout
+from jpassed.tokens import BandLayout, Context
 
 if TYPE_CHECKING:
     from astropy.table import QTable
@@ -97,7 +100,7 @@ def embed(
     for start in range(0, len(task), size):
         rows = slice(start, min(start + size, len(task)))
         there = predictor.context(photometry, task.labels, rows, layout).to(predictor.device)
-        vectors[rows] = fitted(pooled(predictor.network, there).cpu().numpy())
+        vectors[rows] = fitted(_vectors(predictor, there).cpu().numpy())
         unknown[rows] = task.nothing_known(rows, "")
         if progress is not None:
             progress(rows.stop, len(task))
@@ -115,6 +118,19 @@ def embed(
     result.meta["jp_embedding_model"] = task.model.name
     result.meta["jp_embedding_weights"] = task.model.digest
     return result
+
+
+def _vectors(predictor: Predictor, context: Context) -> Tensor:
+    """The network's vectors (N, W): of each object the same beside any others."""
+
+    def work(block: Context, rows: Tensor | slice, singles: int) -> tuple[Tensor | None, ...]:
+        return (pooled(predictor.network, block),)
+
+    with torch.inference_mode():
+        (found,) = in_blocks(context, work, with_bands=False)
+    if found is None:
+        raise RuntimeError("the network gave no vectors")
+    return found
 
 
 def similar(

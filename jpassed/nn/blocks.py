@@ -5,7 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["CrossBlock", "ResidualBlock", "SelfBlock", "attention", "cheaper_merged", "key_bias", "matched"]
+__all__ = [
+    "CrossBlock",
+    "ResidualBlock",
+    "SelfBlock",
+    "attention",
+    "cheaper_merged",
+    "key_bias",
+    "matched",
+]
 
 
 def matched(x: Tensor, layer: nn.Linear) -> Tensor:
@@ -116,9 +124,8 @@ class CrossBlock(nn.Module):
         n, tokens, width = given.shape
         heads, size = self.heads, width // self.heads
         k, v = self.kv(given).view(n * tokens, 2, heads, size).permute(1, 2, 0, 3)
-        ahead, behind = (
-            self.q.weight.unflatten(0, (heads, size)), self.out.weight.t().unflatten(0, (heads, size))
-        )  # fmt: skip
+        ahead = self.q.weight.unflatten(0, (heads, size))
+        behind = self.out.weight.t().unflatten(0, (heads, size))
         keys, values = (
             torch.bmm(t, w).transpose(0, 1).reshape(n, tokens * heads, width)
             for t, w in ((k, ahead), (v, behind))

@@ -33,7 +33,7 @@ def _channels(value: Tensor, error: Tensor, observed: Tensor) -> Tensor:
 
 
 def _lowered(h: Tensor, layer: nn.Linear) -> Tensor:
-    """The vectors behind a first layer in autocast's precision, where it is on, or in the next's."""
+    """The vectors behind a first layer in autocast's precision if it is on, or in the next's."""
     if torch.is_autocast_enabled(h.device.type):
         return h.to(torch.get_autocast_dtype(h.device.type))
     return h.to(layer.weight.dtype)
