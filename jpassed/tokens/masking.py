@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -62,9 +63,11 @@ def hide_bands(
     random = uniform(n, b) >= uniform(n, 1)
     log_pivot = pivot.to(device).log()
     # The window lies in what anybody shows: not in the wavelengths of surveys that take no part.
-    shown_at_all = observed.any(0)
-    reach = log_pivot[shown_at_all] if bool(shown_at_all.any()) else log_pivot
-    low, high = reach.min(), reach.max()
+    # Masked, not picked: to pick is to read the device.
+    reach = observed.any(0)
+    reach = reach | ~reach.any()
+    low = torch.where(reach, log_pivot, math.inf).min()
+    high = torch.where(reach, log_pivot, -math.inf).max()
     edges = (low + (high - low) * uniform(n, 2)).sort(-1).values
     # Half of the windows are what survey spectrographs cover: all but a few bands at the ends.
     narrow = uniform(n, 1) < 0.5
