@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from ranked_training import tiny_config
 from jpassed.exceptions import InputError
 from jpassed.training.config import TrainingConfig
 from jpassed.training.host import host_plan, on_device, picked, shuffled
-from jpassed.training.loop import _Trainer
+from jpassed.training.journal import read_log
+from jpassed.training.loop import _Trainer, train
 from jpassed.training.pool import Galaxies, GalaxyStore
 from jpassed.training.setup import prepare
 
@@ -73,3 +75,13 @@ def test_a_pool_without_bright_galaxies_is_told() -> None:
     assert store.share_brighter(26.0) == pytest.approx(1.0)
     with pytest.raises(InputError, match="is brighter than r = 22.7"):
         store.share_brighter(22.7)
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_simulates_and_trains(tmp_path: Path, real_data: Path) -> None:
+    path = tiny_config(tmp_path, str(real_data / "ssp" / "ssp_bc03_lr_chabrier.npz"))
+    folder = train(path, tmp_path / "run", device="cuda", stop_after=4)
+    train(path, folder, device="cuda", resume=True)
+    assert [r["step"] for r in read_log(folder)] == list(range(1, 9))
+    assert all(math.isfinite(r["loss"]) for r in read_log(folder))
