@@ -79,3 +79,15 @@ def test_progress_bar_on_a_terminal_counts_to_the_total(monkeypatch):
         progress(120, 120)
     assert "120/120" in terminal.getvalue()
     assert "objects" in terminal.getvalue()
+
+
+def test_progress_in_a_batch_job_is_logged_at_times(monkeypatch, caplog):
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(isatty=lambda: False))
+    now = [0.0]
+    monkeypatch.setattr("jpassed.cli.reporting.time.monotonic", lambda: now[0])
+    with caplog.at_level(logging.INFO, "jpassed"), progress_bar("objects") as progress:
+        for now[0], done in ((1.0, 1000), (10.0, 5000), (41.0, 41_000), (50.0, 50_000)):
+            progress(done, 241_000)
+    assert [r.getMessage() for r in caplog.records] == [
+        "41,000 of 241,000 objects, 1,000/s, 3 min left"
+    ]

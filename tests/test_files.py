@@ -64,12 +64,14 @@ def close(one, other, name: str) -> None:
         np.testing.assert_array_equal(one, other, err_msg=name)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_chunks_give_the_file_of_the_whole(tmp_path, ending):
+@pytest.mark.parametrize(
+    ("ending", "rows"), [*((ending, CHUNK) for ending in ENDINGS), ("csv", None), ("vot", None)]
+)
+def test_chunks_give_the_file_of_the_whole(tmp_path, ending, rows):
     source, whole, parts = (tmp_path / f"{k}.{ending}" for k in ("in", "whole", "parts"))
     write_catalog(make_input(), source)
     write_catalog(annotate(read_catalog(source), **OPTIONS), whole)
-    assert annotate_file(source, parts, rows=CHUNK, **OPTIONS) == ROWS
+    assert annotate_file(source, parts, rows=rows, **OPTIONS) == ROWS
     same(read_catalog(parts), read_catalog(whole))
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         p.name for p in (source, whole, parts)

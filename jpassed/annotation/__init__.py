@@ -2,6 +2,7 @@
 
 from jpassed.annotation.derived import Derived, derive, load_derived
 from jpassed.annotation.embedding import embed, similar
+from jpassed.annotation.files import annotate_file
 from jpassed.annotation.flags import FLAGS, Flag
 from jpassed.annotation.inference import Predictor
 from jpassed.annotation.joint import JointSampler
@@ -16,6 +17,7 @@ __all__ = [
     "JointSampler",
     "Predictor",
     "annotate",
+    "annotate_file",
     "derive",
     "embed",
     "infer",

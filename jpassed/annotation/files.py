@@ -145,7 +145,8 @@ def _annotated(
 ) -> int:
     total = table.n_rows
     if total is not None and total <= size and not pieces.done:
-        whole = annotator(table.read(0, total), 0, _counted(progress, 0, total))
+        page = table.read(0, total) if table.rereadable else next(table.chunks(total))[1]
+        whole = annotator(page, 0, _counted(progress, 0, total))
         written = pieces.write(whole, overwrite=overwrite)
         pieces.remove()
         return written

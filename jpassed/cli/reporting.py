@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+
+logger = logging.getLogger(__name__)
+
+EVERY = 30.0
+"""Seconds between two lines on the progress."""
 
 Progress = Callable[[int, int], None]
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -85,7 +91,9 @@ def reporting_options(command: Decorated) -> Decorated:
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Progress | None]:
     """
-    A progress bar on stderr, where stderr is a terminal.
+    A progress bar on stderr, where stderr is a terminal; with --verbose elsewhere a line at times.
+
+    Both tell the rate and the time left.
 
     Parameters
     ----------
@@ -95,11 +103,11 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
     Yields
     ------
     callable or None
-        To be called with the number done and the total, 0 where nobody knows; None where stderr
-        is not a terminal.
+        To be called with the number done and the total, 0 where nobody knows; None where nothing
+        is to be told.
     """
     if not sys.stderr.isatty():
-        yield None
+        yield _Lines(unit) if logger.isEnabledFor(logging.INFO) else None
         return
     from tqdm import tqdm
 
@@ -112,3 +120,26 @@ def progress_bar(unit: str) -> Iterator[Progress | None]:
                 bar.refresh()  # tqdm skips updates that follow each other closely
 
         yield advance
+
+
+class _Lines:
+    """Progress as lines of the log, not more than one in `EVERY` seconds."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._began = self._told = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if self._first is None:
+            self._began, self._first = now, done
+        if now - self._told < EVERY:
+            return
+        self._told = now
+        rate = (done - self._first) / max(now - self._began, 1e-9)
+        left = ""
+        if total and rate:
+            left = f", {max(total - done, 0) / rate / 60:.0f} min left"
+        of = f" of {total:,}" if total else ""
+        logger.info("%s%s %s, %s/s%s", f"{done:,}", of, self._unit, f"{rate:,.0f}", left)
