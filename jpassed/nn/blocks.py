@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,10 +11,12 @@ __all__ = [
     "CrossBlock",
     "ResidualBlock",
     "SelfBlock",
+    "added",
     "attention",
     "cheaper_merged",
     "key_bias",
     "matched",
+    "products",
 ]
 
 
@@ -35,6 +39,13 @@ def attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) ->
     if bias is not None:
         score = score + bias.to(score.dtype)
     return score.softmax(-1).to(value.dtype) @ value
+
+
+def added(x: Tensor, parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """(B, R, D) with vectors (B, R', D) added to some of its requests (R',), each named once."""
+    for rows, values in parts:
+        x = x.index_add(1, rows, values.to(x.dtype))
+    return x
 
 
 def products(rows: Tensor, columns: Tensor) -> Tensor:

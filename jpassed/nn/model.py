@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.exceptions import ModelError
-from jpassed.nn.blocks import CrossBlock, SelfBlock, key_bias
+from jpassed.nn.blocks import CrossBlock, SelfBlock, added, key_bias
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.dense import DenseReadout
 from jpassed.nn.embedding import BandEmbedding, LabelEmbedding, ObjectEmbedding, PatchEmbedding
@@ -200,12 +200,12 @@ class SEDModel(nn.Module):
         query = self.prepare(requests).query if questions is None else questions.query
         # In the trunk's precision: a float32 stream costs a third of a bfloat16 training step.
         h = query.to(x.dtype)
-        if self.readout is not None:
-            h = h + self.readout(context, requests).to(x.dtype)
+        h = h if self.dense is None or dense is None else h + self.dense.start(dense).to(x.dtype)
+        parts = [] if self.readout is None else self.readout.parts(context, requests)
         if self.rest is not None:
-            h = h + self.rest(context.labels, requests).to(x.dtype)
-        if self.dense is not None and dense is not None:
-            h = h + self.dense.start(dense).to(x.dtype)
+            parts += self.rest.parts(context.labels, requests)
+        if parts:
+            h = added(h.expand(x.shape[0], -1, -1), parts)
         for block in self.decoder:
             h = block(h, x, bias)
         return self.norm(h)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from jpassed.nn.blocks import products
+from jpassed.nn.blocks import added, products
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.rest_frame import given_redshift
 from jpassed.tokens.batch import Context, Requests, TokenBatch
@@ -59,16 +59,20 @@ class LocalReadout(nn.Module):
 
     def forward(self, context: Context, requests: Requests) -> Tensor:
         """(B, R, width)."""
-        batch, size = len(context), self.last.out_features
-        rows = (requests.wavelength > 0).nonzero().squeeze(1)
-        out = context.log_scale.new_zeros(batch, len(requests), size)
+        out = context.log_scale.new_zeros(len(context), len(requests), self.last.out_features)
+        return added(out, self.parts(context, requests))
+
+    def parts(self, context: Context, requests: Requests) -> list[tuple[Tensor, Tensor]]:
+        """Requests (R',) that see something, and their vectors (B, R', width)."""
         groups = [t for t in (context.patch, context.bands) if t is not None and t.value.shape[1]]
+        found: list[tuple[Tensor, Tensor]] = []
         if not groups:
-            return out
-        with torch.autocast(out.device.type, enabled=False):
+            return found
+        rows = (requests.wavelength > 0).nonzero().squeeze(1)
+        with torch.autocast(context.log_scale.device.type, enabled=False):
             if len(rows):
                 h = self._read(groups, requests.wavelength[rows].unsqueeze(0))
-                out = out.index_copy(1, rows, h)
+                found.append((rows, h))
             lines = (self.line[requests.kind] > 0).nonzero().squeeze(1)
             if self.vocabulary is not None and len(lines) and context.labels.value.shape[1]:
                 given = given_redshift(context.labels, self.vocabulary)
@@ -76,8 +80,8 @@ class LocalReadout(nn.Module):
                 h = self._read(groups, self.line[requests.kind[lines]] * stretch)
                 # Off by more than the narrowest kernel, a line would be read from its neighbours.
                 sure = given.known / (1.0 + (given.blur / NARROWEST).square())
-                out = out.index_copy(1, lines, h * sure[:, None, None])
-        return out
+                found.append((lines, h * sure[:, None, None]))
+        return found
 
     def _read(self, groups: list[TokenBatch], wavelength: Tensor) -> Tensor:
         """(B or 1, R') Å -> (B, R', width)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from jpassed.nn.blocks import added
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.encodings import WavelengthEncoding
 from jpassed.tokens.batch import Requests, TokenBatch
@@ -73,12 +74,16 @@ class RestFrame(nn.Module):
 
     def forward(self, labels: TokenBatch, requests: Requests) -> Tensor:
         """(B, R, width)."""
-        batch, device = labels.value.shape[0], requests.wavelength.device
-        out = torch.zeros(batch, len(requests), self.last.out_features, device=device)
+        shape = (labels.value.shape[0], len(requests), self.last.out_features)
+        out = torch.zeros(shape, device=requests.wavelength.device)
+        return added(out, self.parts(labels, requests))
+
+    def parts(self, labels: TokenBatch, requests: Requests) -> list[tuple[Tensor, Tensor]]:
+        """Requests (R',) with a passband, and their vectors (B, R', width), if labels are given."""
         rows = (requests.wavelength > 0).nonzero().squeeze(1)
         if not len(rows) or not labels.value.shape[1]:
-            return out
-        with torch.autocast(out.device.type, enabled=False):
+            return []
+        with torch.autocast(requests.wavelength.device.type, enabled=False):
             given = given_redshift(labels, self.vocabulary)
             stretch = (1.0 + given.redshift).unsqueeze(1)
             code = self.where(requests.wavelength[rows] / stretch, requests.width[rows] / stretch)
@@ -86,4 +91,4 @@ class RestFrame(nn.Module):
             blur = (given.error.clamp(min=1e-6).log() + 3.0) / 3.0 * blurred
             extra = torch.stack((blur, blurred), -1).unsqueeze(1).expand(-1, len(rows), -1)
             h = self.last(nn.functional.gelu(self.first(torch.cat((code, extra), -1))))
-        return out.index_copy(1, rows, h * given.known[:, None, None])
+        return [(rows, h * given.known[:, None, None])]
