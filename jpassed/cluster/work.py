@@ -11,6 +11,7 @@ import inspect
 import json
 import logging
 import os
+import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ class Work:
 
     @property
     def token(self) -> str:
-        """Changes with anything that decides on the result."""
+        """Tells this work from all other."""
         return hashlib.sha256(_text(self.task).encode()).hexdigest()[:16]
 
     @property
@@ -283,6 +284,8 @@ def _begin(folder: Path, example: Any, options: Mapping[str, Any]) -> tuple[Work
         )  # that of this machine: workers may have other processors
     task = {"options": plain, "kept": kept, "new": new, "jpassed": jpassed.__version__}
     task["weights"] = str(result.meta["jp_weights"])
+    task["described"] = hashlib.sha256(example.schema.metadata[META_KEY]).hexdigest()[:16]
+    task["begun"] = secrets.token_hex(8)  # workers may live on, and know the work before
     return Work(folder, task, _output_schema(example, result, kept, new)), result
 
 
@@ -304,7 +307,7 @@ def _go_on(work: Work, resume: bool) -> Work:
             "begin anew (--overwrite, or remove the folder)"
         )
     old = read_work(work.folder)
-    given = ("source", "decides", "kept", "new", "weights", "jpassed")
+    given = ("source", "decides", "kept", "new", "weights", "jpassed", "described")
     differ = [name for name in given if old.task.get(name) != work.task.get(name)]
     if differ:
         raise FileError(
