@@ -116,8 +116,9 @@ def run(
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
-        client.run(sys.path.insert, 0, str(Path(__file__).parent))
-        client.run(make_ready)
+        if processes:
+            client.run(sys.path.insert, 0, str(Path(__file__).parent))
+            client.run(make_ready)
         ready = time.perf_counter()
         before = sum(cpu for cpu, _ in client.run(spent).values())
         done: list[tuple[float, int]] = []
