@@ -161,11 +161,16 @@ def as_markdown(found: dict[str, Any]) -> str:
         part = row["share_of_time"]
         body.append(
             [
-                row["precision"], f"{row['objects_per_step']:,}",
-                f"{row['samples_per_second']:,.0f}", f"{row['mflop_per_sample']:.1f}",
-                f"{row['gflops']:,.0f}", f"{row['matrix_gflops']:,.0f}",
-                f"{100 * row['share_of_matrix_rate']:.0f} %", f"{100 * part['drawing']:.0f} %",
-                f"{100 * part['loss and gradient']:.0f} %", f"{100 * part['simulation']:.0f} %",
+                row["precision"],
+                f"{row['objects_per_step']:,}",
+                f"{row['samples_per_second']:,.0f}",
+                f"{row['mflop_per_sample']:.1f}",
+                f"{row['gflops']:,.0f}",
+                f"{row['matrix_gflops']:,.0f}",
+                f"{100 * row['share_of_matrix_rate']:.0f} %",
+                f"{100 * part['drawing']:.0f} %",
+                f"{100 * part['loss and gradient']:.0f} %",
+                f"{100 * part['simulation']:.0f} %",
             ]  # fmt: skip
         )
     said = (

@@ -181,9 +181,7 @@ class Questioner:
             label_error=None if given is None else given.error,
             label_given=None if given is None else given.given,
         )
-        requests, target, error, asked = self._requests(
-            seen, observed, context, given, plan, mix
-        )
+        requests, target, error, asked = self._requests(seen, observed, context, given, plan, mix)
         weight = self._weight(seen, observed, simulated)
         return Question(context, requests, target, error, asked, weight / weight.mean())
 
