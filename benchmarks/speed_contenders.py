@@ -35,6 +35,9 @@ TREE_ROWS = 10_000
 """Galaxies that trees learn from here; their number of leaves, hence their speed, is that of
 compare.py, where they learn from ten times as many."""
 
+WAYS = ((1, 1, False), (2, 1, False), (2, 1, True), (1, 2, False))
+"""Threads, processes, and whether threads sleep while they wait."""
+
 TRANSFORMER_BATCHES = (64, 128, 512)
 """Batches that are tried for the transformer; the fastest counts."""
 
@@ -59,6 +62,8 @@ class Contender:
         For jpassed, as in `annotate`.
     together : bool
         For the transformer: all requests in one call.
+    passive : bool
+        Threads sleep while they wait for each other (``OMP_WAIT_POLICY``).
     """
 
     name: str
@@ -70,6 +75,7 @@ class Contender:
     processes: int = 1
     chi2: str = "quick"
     together: bool = False
+    passive: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,14 +119,15 @@ def contenders(n: int) -> list[Contender]:
     found = []
     for precision in ("float32", "bfloat16"):
         for chi2, said in (("quick", "`annotate`, default"), ("none", "`annotate`, no jp_chi2")):
-            for threads, processes in ((1, 1), (2, 1), (1, 2)):
-                if processes == 2 and chi2 == "none":
+            for threads, processes, passive in WAYS:
+                if chi2 == "none" and (processes == 2 or passive):
                     continue
-                more = "" if processes == 1 else f", {processes} processes"
+                more = ", 2 processes" if processes == 2 else ", passive threads" if passive else ""
                 found.append(
                     Contender(
-                        f"jpassed-{precision}-{chi2}-{threads}x{processes}",
+                        f"jpassed-{precision}-{chi2}-{threads}x{processes}{'p' if passive else ''}",
                         f"jpassed, {said}{more}", "jpassed", n, precision, threads, processes, chi2,
+                        passive=passive,
                     )
                 )  # fmt: skip
     found.append(Contender("eazy", "eazy-py, redshift alone", "eazy", fewer, "float64"))

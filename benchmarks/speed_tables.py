@@ -87,7 +87,7 @@ def asked(known: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     lines = []
     for precision, one, two in (("bfloat16", 2000, 3500), ("float32", 1000, 1800)):
         single = known.get(DEFAULT.format(precision))
-        names = [f"jpassed-{precision}-quick-{way}" for way in ("2x1", "1x2")]
+        names = [f"jpassed-{precision}-quick-{way}" for way in ("2x1", "2x1p", "1x2")]
         pair = [known[name] for name in names if name in known]
         if single is not None:
             lines.append(_speed(f"{precision}, one thread", one, [single]))
