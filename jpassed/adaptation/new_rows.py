@@ -117,7 +117,11 @@ def _decoded(
             scaling=LabelScaling.from_vocabulary(vocabulary, rows.names),
         )  # fmt: skip
         requests = build_requests([name], vocabulary, {})
-        parts.append(network.decode(network.encode(context), requests, context)[:, 0].float())
+        encoded = network.encode(context)
+        vector = network.decode(encoded, requests, context)[:, 0]
+        if network.dense is not None and encoded.dense is not None:
+            vector = network.dense(vector, encoded.dense)
+        parts.append(vector.float())
     return torch.cat(parts)
 
 

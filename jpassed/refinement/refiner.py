@@ -96,8 +96,10 @@ class Proposal:
         if network.redshift_head is None:
             raise ModelError("refinement needs a model with a binned redshift head")
         encoded = network.encode(context)
-        vectors = network.decode(encoded, redshift, context)
-        probability = network.redshift_head(vectors[:, 0]).double().softmax(-1)
+        vector = network.decode(encoded, redshift, context)[:, 0]
+        if network.dense is not None and encoded.dense is not None:
+            vector = network.dense(vector, encoded.dense)
+        probability = network.redshift_head(vector).double().softmax(-1)
         upper = torch.log1p(torch.tensor(1.2))
         edges = network.redshift_head.edges.double().cpu()
         inside = (edges[1:] <= upper + 1e-6) & (edges[:-1] >= -1e-9)
