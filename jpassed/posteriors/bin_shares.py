@@ -87,6 +87,10 @@ class BinShares:
     def below(self, bins: IndexArray) -> FloatArray:
         """Probability below the lower edge of bins (N, Q)."""
         out = np.empty(bins.shape)
+        if bins.shape[1] > _GROUP:
+            for rows in self._few():
+                out[rows] = np.take_along_axis(self._every_sum(rows), bins[rows], axis=1)
+            return out
         for rows in self._parts(bins.shape[1]):
             group = bins[rows] // _GROUP
             running = self._running(group, rows)
@@ -99,9 +103,10 @@ class BinShares:
         sums, last = self._cumulative(), self.shape[1] - 1
         bins, below = np.empty(levels.shape, dtype=np.intp), np.empty(levels.shape)
         if levels.shape[1] > _GROUP:
-            for start in range(0, len(levels), _ROWS):
-                rows = slice(start, start + _ROWS)
-                bins[rows], below[rows] = self._find_among_all(levels[rows], rows)
+            for rows in self._few():
+                running = self._every_sum(rows)
+                bins[rows] = np.minimum(_count_below(running[:, 1:], levels[rows]), last)
+                below[rows] = np.take_along_axis(running, bins[rows], axis=1)
             return bins, below
         for rows in self._parts(levels.shape[1]):
             level = levels[rows]
@@ -112,15 +117,6 @@ class BinShares:
             bins[rows] = group * _GROUP + place
             below[rows] = np.take_along_axis(running, place[..., None], axis=-1)[..., 0]
         return bins, below
-
-    def _find_among_all(self, levels: FloatArray, rows: slice) -> tuple[IndexArray, FloatArray]:
-        """`find` for many levels of a few objects, which pay for sums at every bin."""
-        running = np.zeros((len(levels), self.shape[1] + 1))
-        every = np.broadcast_to(np.arange(self.shape[1]), (len(levels), self.shape[1]))
-        np.cumsum(self._read(every, rows), axis=1, out=running[:, 1:])
-        running /= running[:, -1:]
-        bins = np.minimum(_count_below(running[:, 1:], levels), self.shape[1] - 1)
-        return bins, np.take_along_axis(running, bins, axis=1)
 
     def take(self, rows: Any) -> Self:
         """Those of some objects."""
@@ -134,6 +130,19 @@ class BinShares:
             np.concatenate([part._values if logarithms else part.all() for part in parts]),
             logarithms,
         )
+
+    def _few(self) -> list[slice]:
+        n = self.shape[0]
+        return [slice(start, min(start + _ROWS, n)) for start in range(0, n, _ROWS)]
+
+    def _every_sum(self, rows: slice) -> FloatArray:
+        """Probability below every edge (n, M + 1) of a few objects: pays for many questions."""
+        n, m = rows.stop - rows.start, self.shape[1]
+        running = np.zeros((n, m + 1))
+        every = np.broadcast_to(np.arange(m), (n, m))
+        np.cumsum(self._read(every, rows), axis=1, out=running[:, 1:])
+        running /= running[:, -1:]
+        return running
 
     def _parts(self, columns: int) -> list[slice]:
         n = self.shape[0]
@@ -167,9 +176,8 @@ class BinShares:
             groups = -(-m // _GROUP)
             sums = np.zeros((n, groups + 1))
             padded = np.zeros((min(_ROWS, n), groups * _GROUP))
-            for start in range(0, n, _ROWS):
-                rows = slice(start, min(start + _ROWS, n))
-                own = padded[: rows.stop - start]
+            for rows in self._few():
+                own = padded[: rows.stop - rows.start]
                 bins = own[:, :m]
                 np.copyto(bins, self._values[rows])
                 if self.logarithms:
