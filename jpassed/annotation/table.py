@@ -218,7 +218,7 @@ def infer(
     -------
     Posterior
         One distribution per quantity, in the table's order of rows; objects without any usable
-        band or label have the prior. It holds the parameters of all objects: some 4 kB each
+        band or label have the prior. It holds the parameters of all objects: some 11 kB each
         with the default outputs. ``posterior.sample(100)`` draws all quantities together.
     """
     check_table(table)
