@@ -68,4 +68,4 @@ def kill_after(lines: int, log: Path, ranks: list[subprocess.Popen[str]]) -> Non
         time.sleep(0.01)
     ranks[-1].send_signal(signal.SIGKILL)
     for rank in ranks:
-        rank.communicate()
+        rank.communicate(timeout=120)

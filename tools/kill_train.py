@@ -36,6 +36,9 @@ from jpassed.training.state import STATE
 CLOCKS = ("seconds", "samples_per_second")
 """What the log tells of the time that a step took: another in every run."""
 
+PATIENCE = 5.0
+"""Seconds that ranks have to give up when one of them was killed."""
+
 SETTINGS: dict[str, Any] = {
     "seed": 5,
     "name": "killed",
@@ -106,7 +109,12 @@ def kill_once(
     if lived:
         victim.send_signal(signal.SIGKILL)
     for process in running:
-        process.wait()
+        try:
+            process.wait(PATIENCE if lived else None)
+        except subprocess.TimeoutExpired:
+            # It waits for one that will not come; torchrun ends it at once.
+            process.kill()
+            process.wait()
     return steps_done(output), lived
 
 
