@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +22,20 @@ from jpassed.weights import model_vocabulary
 if TYPE_CHECKING:
     from astropy.table import QTable
 
-__all__ = ["ChunkWork", "Kept", "all_values", "kept_columns"]
+__all__ = ["ChunkWork", "Kept", "all_values", "kept_columns", "older_objects_left_alone"]
+
+
+@contextmanager
+def older_objects_left_alone() -> Iterator[None]:
+    """Let collections of garbage within the block look at what is made in it, and be fast."""
+    if gc.get_freeze_count():  # somebody's own choice
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @dataclass(frozen=True)
@@ -75,7 +90,11 @@ class ChunkWork:
             layout = TableLayout.of(piece if self.whole or before is None
                                     else side_by_side(before, piece))  # fmt: skip
         save_piece(piece, chunk_file(self.folder, number), (number,))
-        return Kept(number, len(page), layout)
+        rows = len(page)
+        # Tables and their columns refer to each other: what is left of them waits for this.
+        del page, annotated, before, piece
+        gc.collect()
+        return Kept(number, rows, layout)
 
     def run(self, number: int, page: QTable) -> Kept:
         """Annotate a chunk and keep it."""

@@ -9,7 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jpassed.annotation.chunk_work import ChunkWork, Kept, all_values, kept_columns
+from jpassed.annotation.chunk_work import (
+    ChunkWork,
+    Kept,
+    all_values,
+    kept_columns,
+    older_objects_left_alone,
+)
 from jpassed.annotation.derived import is_derived
 from jpassed.annotation.draws import DERIVED_DRAWS
 from jpassed.annotation.streaming import PageAnnotator, few_messages
@@ -121,7 +127,8 @@ def annotate_file(
         _clear(target, noted, resume, overwrite)
         with ChunkPieces(target, task) as pieces:
             try:
-                return _annotated(table, pieces, annotator, size, workers, overwrite, progress)
+                with older_objects_left_alone():
+                    return _annotated(table, pieces, annotator, size, workers, overwrite, progress)
             except BaseException as exc:
                 pieces.look_again()  # the last chunk may have been written meanwhile
                 if not pieces.done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import logging.handlers
 import multiprocessing
@@ -210,6 +211,7 @@ def _start(setup: Setup, turns: Any, logs: Any) -> None:
     _MINE["work"] = ChunkWork(PageAnnotator(**options), setup.folder, setup.size, setup.whole)
     if setup.source is not None:
         _MINE["table"] = open_chunks(setup.source)
+    gc.freeze()  # collections of garbage look at what chunks make
 
 
 def _end_with_parent() -> None:
