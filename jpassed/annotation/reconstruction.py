@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 FOLDS = 4
-BATCH = {"cpu": 256, "cuda": 4096}
+BATCH = {"cpu": 1024, "cuda": 4096}
 """Objects at a time."""
 
 UNKNOWN_STEP = 100.0
