@@ -85,6 +85,9 @@ def test_columns_of_the_catalogue_stay_as_they_are(annotated, hats):
 
 
 def test_lsdb_opens_the_result_with_nulls_for_what_is_masked(annotated, expected):
+    from hats.io.validation import is_valid_catalog
+
+    assert is_valid_catalog(annotated, strict=True, verbose=False)
     catalog = lsdb.open_catalog(str(annotated))
     assert len(catalog) == len(expected)
     frame = catalog.compute(progress_bar=False)
@@ -226,6 +229,7 @@ def test_what_cannot_be_done_is_said(hats, tmp_path, galaxies, monkeypatch):
         annotate_hats(hats, tmp_path / "out", survey=3)
     with pytest.raises(ServiceError, match="no Dask scheduler answers at tcp://127.0.0.1:9"):
         annotate_hats(hats, tmp_path / "out", scheduler="tcp://127.0.0.1:9", outputs=["z"])
+    assert not (tmp_path / "out.jpassed-unfinished").exists()
     with pytest.raises(InputError, match="has none of the catalogue's columns"):
         other = tmp_path / "other.ecsv"
         galaxies[["id"]].copy().write(other)

@@ -22,7 +22,7 @@ def test_a_survey_of_one_worker():
     assert plan.price == pytest.approx(0.1 * plan.core_hours)
     assert plan.disk_in == 1e9
     assert plan.disk_out == 1.4e9
-    assert plan.memory_worker == pytest.approx(1e9 + 2.5 * 2000 * 1e6)
+    assert plan.memory_worker == pytest.approx(1e9 + 7 * 2000 * 1e6)
     assert plan.transfer == pytest.approx(2.4e6)
 
 
@@ -53,7 +53,7 @@ def test_the_cost_of_an_object_is_measured():
     assert 8 < cost.bytes_out < 100  # redshift with its interval, chi-square, flags
     assert cost.bytes_memory > 500
     plan = plan_survey(1e8, cost, workers=64, price=0.05)
-    assert "1e+08 objects in 200 partitions on 64 workers" in str(plan)
+    assert "1e+08 objects in 500 partitions on 64 workers" in str(plan)
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def annotate_hats(
     if left:
         if len(left) < len(pixels):
             before = sum(rows for p, rows in _lengths(work, pixels) if p not in set(left))
-        with cluster_client(scheduler, workers) as client:
+        with work.kept_if_begun(), cluster_client(scheduler, workers) as client:
             mapped = opened.partitions[left].map_partitions(
                 _annotate_pixel,
                 str(work.folder),

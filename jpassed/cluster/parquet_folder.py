@@ -103,7 +103,7 @@ def annotate_parquet_folder(
     before = total - sum(part.rows for part in left)
     logger.info("%s: %d of %d parts to do", work.folder, len(left), len(parts))
     if left:
-        with cluster_client(scheduler, workers) as client:
+        with work.kept_if_begun(), cluster_client(scheduler, workers) as client:
             futures = {
                 client.submit(
                     _annotate_part, str(work.folder), work.token, part, pure=False, retries=RETRIES

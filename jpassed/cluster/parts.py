@@ -159,6 +159,8 @@ def write_part(
     if target.exists():  # the worker that wrote it was lost before it could say so
         return rows_of(target), []
     annotator = part_annotator(folder, token)
+    if not (Path(folder) / HIDDEN).is_dir():
+        raise FileError(f"{folder} is not there any more")
     target.parent.mkdir(parents=True, exist_ok=True)
     rows = 0
     with _caught() as messages, _written(target, Path(folder) / HIDDEN) as temporary:

@@ -14,12 +14,12 @@ from jpassed.exceptions import InputError
 
 __all__ = ["ObjectCost", "SurveyPlan", "measure_cost", "plan_survey"]
 
-ROWS_A_PARTITION = 500_000
+ROWS_A_PARTITION = 200_000
 """Objects of a partition unless another number is given."""
 
-COPIES = 2.5
-"""How often a partition of a HATS catalogue is in memory: LSDB's frame, an Arrow table of it, and
-buffers of the reader; measured, see docs/survey_scale.md."""
+COPIES = 7.0
+"""Peak memory of a partition of a HATS catalogue over the bytes of its rows: the reader's buffers,
+LSDB's frame, and Arrow tables of it; measured, see docs/survey_scale.md."""
 
 SPARE = 0.1
 """Share of the hours in which workers wait for the disk, for each other, or redo what was lost."""
@@ -131,7 +131,7 @@ def plan_survey(
     >>> cost = ObjectCost(1e-3, bytes_in=900, bytes_out=400, bytes_memory=1000)
     >>> plan = plan_survey(1e8, cost, workers=128, price=0.05)
     >>> round(plan.hours, 2), round(plan.core_hours, 1), round(plan.price, 2)
-    (0.31, 39.7, 1.98)
+    (0.25, 32.3, 1.62)
     """
     if rows < 1 or workers < 1 or rows_a_partition < 1 or price < 0:
         raise InputError(

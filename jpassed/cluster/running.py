@@ -95,7 +95,7 @@ def cluster_client(scheduler: str | None = None, workers: int | None = None) -> 
             "clusters need Dask: python -m pip install 'jpassed[distributed]'"
         ) from exc
     if scheduler is None:
-        n = workers if workers is not None else len(os.sched_getaffinity(0))
+        n = workers if workers is not None else os.cpu_count() or 1
         # Dask's profiler stops the worker's threads a hundred times a second, for nobody.
         with (
             dask.config.set({"distributed.worker.profile.enabled": False}),

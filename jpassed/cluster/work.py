@@ -13,7 +13,8 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,19 @@ class Work:
     def schema_meta(self) -> dict[str, Any]:
         """The table's meta: model, version and so on."""
         return dict(_described(self.schema).meta)
+
+    @contextmanager
+    def kept_if_begun(self) -> Iterator[None]:
+        """On an error keep the folder if a part is done, and say so; otherwise leave nothing."""
+        try:
+            yield
+        except BaseException:
+            files = self.folder.rglob("*.parquet")
+            if any(HIDDEN not in path.parts for path in files):
+                logger.warning("what is done stays in %s: --resume goes on with it", self.folder)
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
+            raise
 
     def finish(self, output: str | Path, overwrite: bool) -> None:
         """Give the folder its name, in place of an earlier output if that is allowed."""
