@@ -203,7 +203,7 @@ def evaluate(
         task = prepare(
             table, model="default" if model is None else model, outputs=tuple(truths),
             context=context, survey=survey, device=device, batch_size=batch_size,
-            zeropoints=zeropoints,
+            zeropoints=zeropoints, precision="auto",
         )  # fmt: skip
         asked_model = task.model
         compared, flag = compare_model(task, truths, densities=densities, progress=progress)
