@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from jpassed.annotation.threads import block_threads, threads
 from jpassed.nn import Observed, Prediction, Questions, SEDModel
 from jpassed.tokens import Context, Requests
 
@@ -22,6 +24,9 @@ __all__ = ["BLOCK", "Answer", "ask", "embed", "in_blocks"]
 
 BLOCK = {"cpu": 128, "cuda": 8192}
 """Objects in a block: what stays in a processor's cache, and what fills a GPU."""
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -113,25 +118,50 @@ def in_blocks(
     """
     size = BLOCK.get(context.log_scale.device.type, BLOCK["cpu"])
     even = context.log_scale.device.type == "cpu"
-    gathered: list[Tensor | None] | None = None
-    for rows, singles, labels in _alike(context, with_bands):
-        count = len(context) if rows is None else len(rows)
-        for start in range(0, count, size):
-            own, kept = _rows_of_block(rows, start, count, size, even, context)
-            block = context[own]
-            block = replace(block, labels=block.labels.packed(labels))
-            found = work(block, own, singles)
-            if gathered is None:
-                gathered = [
-                    None if t is None else t.new_empty((len(context), *t.shape[1:])) for t in found
-                ]
-            where = slice(start, start + kept) if rows is None else rows[start : start + kept]
-            for whole, part in zip(gathered, found, strict=True):
-                if whole is not None and part is not None:
-                    whole[where] = part[:kept]
-    if gathered is None:
+    jobs = [
+        (rows, singles, labels, start, count)
+        for rows, singles, labels in _alike(context, with_bands)
+        for count in (len(context) if rows is None else len(rows),)
+        for start in range(0, count, size)
+    ]
+    if not jobs:
         raise ValueError("expected a context of at least one object")
-    return tuple(gathered)
+
+    def one(job: Job) -> tuple[slice | Tensor, int, tuple[Tensor | None, ...]]:
+        rows, singles, labels, start, count = job
+        own, kept = _rows_of_block(rows, start, count, size, even, context)
+        block = context[own]
+        block = replace(block, labels=block.labels.packed(labels))
+        where = slice(start, start + kept) if rows is None else rows[start : start + kept]
+        return where, kept, work(block, own, singles)
+
+    gathered: list[Tensor | None] | None = None
+    for where, kept, found in _each(one, jobs, threads() if even else 1):
+        if gathered is None:
+            gathered = [
+                None if t is None else t.new_empty((len(context), *t.shape[1:])) for t in found
+            ]
+        for whole, part in zip(gathered, found, strict=True):
+            if whole is not None and part is not None:
+                whole[where] = part[:kept]
+    return tuple(gathered or ())
+
+
+Job = tuple[Tensor | None, int, int, int, int]
+
+
+def _each(work: Callable[[Job], T], jobs: list[Job], threads: int) -> Iterator[T]:
+    """Results in the order of the jobs, each by one thread: see `jpassed.annotation.threads`."""
+    if threads == 1:
+        yield from map(work, jobs)
+        return
+    inference = torch.is_inference_mode_enabled()
+
+    def alone(job: Job) -> T:
+        with torch.inference_mode(inference):
+            return work(job)
+
+    yield from block_threads(threads).map(alone, jobs)
 
 
 def _rows_of_block(

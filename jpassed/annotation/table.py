@@ -25,6 +25,7 @@ from jpassed.annotation.row_flags import RowFlags, known_quantiles
 from jpassed.annotation.seeds import generators
 from jpassed.annotation.targets import redshifts, without_result
 from jpassed.annotation.task import Task, check_table, prepare, read_outputs
+from jpassed.annotation.threads import one_thread_each
 from jpassed.exceptions import InputError
 from jpassed.io.native_columns import copied
 from jpassed.posteriors import Posterior
@@ -182,7 +183,8 @@ def annotate(
     plan = plan_draws(task, int(samples), bool(joint), seed)
     own = generators(wanted, seed)
     flags = RowFlags(task, chi2)
-    columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, flags, progress)
+    with one_thread_each():
+        columns, flag = _columns(task, int(samples), pdf, own, plan, refiner, flags, progress)
     result = copied(table)
     _drop(result, existing)
     for column in columns:
@@ -240,7 +242,8 @@ def infer(
         zeropoints=zeropoints,
         precision=precision,
     )
-    posterior = Posterior.concatenate([batch.posterior for batch in task.batches()])
+    with one_thread_each():
+        posterior = Posterior.concatenate([batch.posterior for batch in task.batches()])
     return posterior.with_joint(task.sampler())
 
 

@@ -1,0 +1,56 @@
+"""Threads that compute blocks of objects beside each other, each with one thread of torch's own.
+
+The matrix products of a block are too small to be shared: two threads within a block are hardly
+faster than one, and slower by far where other programs want the processors, as they spin while
+they wait. How a product is shared would show in the last bits, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+
+import torch
+
+__all__ = ["MOST", "block_threads", "one_thread_each", "threads"]
+
+MOST = 8
+"""More threads of one process wait for its interpreter; `--workers` are processes."""
+
+_asked: ContextVar[int | None] = ContextVar("threads for blocks", default=None)
+
+
+def threads() -> int:
+    """Threads for blocks: as many as torch may use here (``OMP_NUM_THREADS``), but at most 8."""
+    asked = _asked.get()
+    return min(torch.get_num_threads() if asked is None else asked, MOST)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Within, torch's own work takes one thread, and blocks those that torch had before."""
+    before = torch.get_num_threads()
+    if before == 1 or _asked.get() is not None:
+        yield
+        return
+    token = _asked.set(before)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        _asked.reset(token)
+
+
+@lru_cache(maxsize=1)
+def block_threads(number: int) -> ThreadPoolExecutor:
+    """A pool of so many threads, kept for the next call.
+
+    Parameters
+    ----------
+    number : int
+    """
+    return ThreadPoolExecutor(number, "jpassed-block", torch.set_num_threads, (1,))
