@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from types import FunctionType
+from typing import Any
 
 __all__ = [
     "CoverageError",
@@ -24,6 +26,20 @@ __all__ = [
 
 class JpassedError(Exception):
     """Base class of every error that jpassed raises on purpose."""
+
+    def __reduce__(self) -> Any:
+        # As it comes from another process: exceptions are made again from `args`, which are not
+        # the arguments of an `__init__` of their own.
+        if isinstance(type(self).__init__, FunctionType):
+            return _made_again, (type(self), self.args, self.__dict__)
+        return super().__reduce__()
+
+
+def _made_again(kind: type[JpassedError], args: tuple[Any, ...], own: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(own)
+    return error
 
 
 class InputError(JpassedError, ValueError):
