@@ -104,7 +104,9 @@ class Task:
 
         wanted = self.quantities if outputs is None else outputs
         predictor = Predictor(self.model, wanted, self.passbands, self.device, self.precision)
-        return predictor.batches(self.photometry, self.labels, self.batch_size)
+        # The redshift that is asked for others' sake is not read where it is known.
+        unread = () if "z" in self.quantities else ("z",)
+        return predictor.batches(self.photometry, self.labels, self.batch_size, unread=unread)
 
     def sampler(self) -> JointSampler:
         """What draws several quantities of all rows together."""
@@ -121,10 +123,13 @@ class Task:
 
     @property
     def outputs_and_redshift(self) -> tuple[str, ...]:
-        """`quantities`, and the redshift: it decides which lines are in range, and on a flag."""
+        """`quantities`, and the redshift: it decides which lines are in range, and on a flag.
+
+        Also where it is known of all rows: the number of requests changes rounding, and a page
+        must not differ from another by the labels of its rows.
+        """
         asked = self.quantities
-        known = "z" in self.labels and bool(self.labels["z"].observed.all())
-        return asked if "z" in asked or (asked and known) else (*asked, "z")
+        return asked if "z" in asked else (*asked, "z")
 
     def redshift_settled(self, rows: slice) -> NDArray[np.bool_]:
         """Objects whose redshift is in the context, or that have no band to tell it."""
