@@ -86,9 +86,10 @@ class ChunkWork:
         new = [name for name in annotated.colnames if name not in set(own)]
         piece = plain_table(annotated if self.whole else annotated[new])
         layout = None
-        if all_values(annotated):
-            layout = TableLayout.of(piece if self.whole or before is None
-                                    else side_by_side(before, piece))  # fmt: skip
+        if self.whole:
+            layout = TableLayout.of(piece)  # raises for what a piece cannot hold
+        elif all_values(annotated):
+            layout = TableLayout.of(piece if before is None else side_by_side(before, piece))
         save_piece(piece, chunk_file(self.folder, number), (number,))
         rows = len(page)
         # Tables and their columns refer to each other: what is left of them waits for this.

@@ -122,8 +122,22 @@ class EcsvChunks(_TextChunks):
 
     @property
     def only_values(self) -> bool:
-        """Whether no column is made of several, as times and coordinates are, or holds objects."""
-        return "__serialized_columns__" not in self._head and "datatype: object" not in self._head
+        """Whether no column is made of several, as times and coordinates are, or holds objects.
+
+        Objects, and arrays of varying length, are written as texts of JSON.
+        """
+        from astropy.table import meta as table_meta
+
+        lines = [line[2:] for line in self._head.splitlines() if line.startswith("# ")]
+        try:
+            told = table_meta.get_header_from_yaml(lines)
+            return "__serialized_columns__" not in told.get("meta", {}) and not any(
+                column["datatype"] == "object"
+                or str(column.get("subtype", "")).endswith(("json", "null]"))
+                for column in told["datatype"]
+            )
+        except Exception:  # the reader of the whole says what is wrong
+            return False
 
     def _parsed(self, rows: list[str]) -> Any:
         content = "".join([self._head, *rows]).encode("utf-8")

@@ -172,9 +172,13 @@ def _by_rows(source: BinaryIO, file: Path, path: str | Path) -> VOTableChunks | 
         border, rest = seen[-_BORDER:], source.read(_PIECE)
     if not closed:
         return None
+    fields = _fields(head + tail)
     if not binary:
-        return VOTableChunks(path, file, head, tail, 0, rows) if rows else None
-    width = _row_bytes(head + tail, b"BINARY2" in found[1])
+        # An array of varying length is another column in each chunk; a text is not.
+        if not rows or not fields or any(map(_varies, fields)):
+            return None
+        return VOTableChunks(path, file, head, tail, 0, rows)
+    width = _row_bytes(fields, b"BINARY2" in found[1])
     if not width or characters * 3 // 4 % width or not characters:
         return None
     return VOTableChunks(path, file, head, tail, width, characters * 3 // 4 // width)
@@ -188,8 +192,8 @@ def _closing(head: bytes, last: bytes) -> bytes:
     return inner + b"</DATA></TABLE>" + b"</RESOURCE>" * opened + b"</VOTABLE>"
 
 
-def _row_bytes(content: bytes, flags: bool) -> int:
-    """Bytes of a row of a binary stream; 0 if they are not the same for all rows."""
+def _fields(content: bytes) -> list[Any]:
+    """The columns that a file without rows describes; empty if it cannot be read."""
     from astropy.io import votable
 
     try:
@@ -197,8 +201,18 @@ def _row_bytes(content: bytes, flags: bool) -> int:
             warnings.simplefilter("ignore")
             document = votable.parse(BytesIO(content), verify="ignore")
     except Exception:  # the reader of the whole says what is wrong
-        return 0
-    fields = document.get_first_table().fields
+        return []
+    return list(document.get_first_table().fields)
+
+
+def _varies(field: Any) -> bool:
+    """Whether rows in XML hold arrays of varying length."""
+    shape = str(field.arraysize or "1")
+    return "*" in shape and (field.datatype not in ("char", "unicodeChar") or "x" in shape)
+
+
+def _row_bytes(fields: list[Any], flags: bool) -> int:
+    """Bytes of a row of a binary stream; 0 if they are not the same for all rows."""
     width = -(-len(fields) // 8) if flags else 0
     for field in fields:
         shape = str(field.arraysize or "1")
