@@ -44,6 +44,18 @@ class ParquetChunks(ChunkedTable):
         self._left: list[Any] = []
         self._rewind(0)
 
+    @property
+    def only_values(self) -> bool:
+        """Whether no column holds lists, whose lengths may differ between chunks alone."""
+        kinds = self._arrow.types
+
+        def lists(kind: Any) -> bool:
+            if kinds.is_fixed_size_list(kind):
+                return lists(kind.value_type)
+            return bool(kinds.is_list(kind) or kinds.is_large_list(kind))
+
+        return not any(map(lists, self._file.schema_arrow.types))
+
     def read(self, start: int, stop: int) -> QTable:
         """See `ChunkedTable.read`."""
         if start != self._at:
@@ -126,4 +138,8 @@ def open_parquet(file: TableFile, path: str | Path) -> ParquetChunks | None:
     with open(file.path, "rb") as source:
         if source.read(2) == b"\x1f\x8b":
             return None
-    return ParquetChunks(path, file.path)
+    found = ParquetChunks(path, file.path)
+    if found.only_values:
+        return found
+    found.close()
+    return None
