@@ -82,7 +82,7 @@ def csv_head(lines: Iterable[str], path: Path) -> tuple[list[str], Iterator[str]
     rest = iter(lines)
     for line in rest:
         if line.startswith("#"):
-            comments.append(line)
+            comments.append(line.rstrip("\r\n"))
             continue
         if len(comments) == 1 and _is_header(comments[0], line):
             return [], chain([comments[0].lstrip("# "), line], rest)
@@ -112,7 +112,8 @@ def parse_csv(body: list[str], comments: list[str], path: Path, texts: Collectio
         rows = list(csv.reader(f"{line}\n" for line in body[1:]))
         for k, name in enumerate(names):
             if name in texts:
-                written = [row[k].strip() for row in rows]
+                # A line may be short: what it lacks is empty.
+                written = [row[k].strip() if k < len(row) else "" for row in rows]
                 mask = [text in _NULLS for text in written]
                 values = ["" if m else text for text, m in zip(written, mask, strict=True)]
                 new = MaskedColumn(values, mask=mask) if any(mask) else values
