@@ -78,7 +78,7 @@ class ColumnLayout:
             if not _all_empty(column):
                 raise InputError(
                     f"column {column.name!r} holds arrays of different lengths, or objects; leave "
-                    "it out of the query"
+                    "it out"
                 )
             return cls(np.dtype("U1"), (), True, len(column) > 0, False, True, about=about)
         missing = mask is not None and bool(np.any(mask))
@@ -117,6 +117,11 @@ class ColumnLayout:
                 f"column {name!r} changes its unit from {self.about.get('unit')} to "
                 f"{other.about.get('unit')} between pages"
             )
+        if self.dtype.kind != other.dtype.kind:
+            # An empty column of a text file is one of numbers, whatever stands in other pages.
+            for blank, known in ((self, other), (other, self)):
+                if blank.masked and not blank.given:
+                    return replace(known, masked=True, missing=True, about=self.about)
         return replace(
             self,
             dtype=np.promote_types(self.dtype, other.dtype),
@@ -163,6 +168,8 @@ class ColumnLayout:
         if not self.masked:
             return values.astype(self.dtype, copy=False), None
         mask = np.zeros(shape, bool) if mask is None else np.asarray(mask)
+        if not np.can_cast(values.dtype, self.dtype) and np.all(mask):
+            values = np.zeros(shape, self.dtype)
         return values.astype(self.dtype, copy=False), mask
 
     def example(self) -> tuple[Any, Any]:
