@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
-from annotation_tables import make_table, numbers, small_model
+from annotation_tables import make_table, numbers, small_model, write_small
 from click.testing import CliRunner
 from small_model import PASSBANDS, VOCABULARY, make_model, make_objects
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import jpassed
 from jpassed.annotation import annotate, devices, infer
@@ -16,6 +20,7 @@ from jpassed.annotation.streaming import PageAnnotator
 from jpassed.cli.application import main
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.io import read_catalog
+from jpassed.nn.checkpoint import read_model
 from jpassed.nn.lowered import lowered
 from jpassed.tokens import build_requests
 
@@ -51,6 +56,72 @@ def test_a_lowered_copy_keeps_first_layers_and_heads():
         assert kinds[f"{name}.weight"] == torch.bfloat16, name
     assert not any(parameter.requires_grad for parameter in copy.parameters())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def other_data(network):
+    for parameter in network.parameters():
+        parameter.data = parameter.data * 1.5
+
+
+def other_order(network):
+    for parameter in network.parameters():
+        parameter.data.copy_(parameter.data.flip(0))
+
+
+def other_vector(network):
+    vector = parameters_to_vector(network.parameters())
+    vector_to_parameters(vector * 1.5, network.parameters())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda network: [p.mul_(1.5) for p in network.parameters()],
+        lambda network: [p.data.mul_(1.5) for p in network.parameters()],
+        lambda network: network.request_kind.weight.data[0, 0].neg_(),
+        other_data, other_order, other_vector,
+    ],
+    ids=["in place", "in data", "one weight", "other data", "other order", "vector"],
+)  # fmt: skip
+def test_a_lowered_copy_follows_the_weights(change):
+    model = make_model()
+    with torch.no_grad():
+        first = lowered(model)
+        assert lowered(model) is first
+        change(model)
+        second = lowered(model)
+        assert second is not first and lowered(model) is second
+    for name, value in model.state_dict().items():
+        copied = second.state_dict()[name]
+        assert torch.equal(copied, value.to(copied.dtype)), name
+
+
+def test_a_lowered_copy_within_an_inference_mode():
+    plain, context = make_model(), make_objects(5).context()
+    requests = build_requests(["z", "tau"], VOCABULARY, PASSBANDS)
+    with torch.inference_mode():
+        made_within = make_model()
+        copies = [lowered(plain), lowered(made_within)]
+    assert copies == [lowered(plain), lowered(made_within)]
+    assert next(made_within.parameters()).is_inference()
+    for copy in copies:
+        assert not any(p.is_inference() or p.requires_grad for p in copy.parameters())
+        with torch.no_grad():
+            assert torch.isfinite(copy(context, requests).parameters).all()
+    with torch.inference_mode():
+        made_within.request_kind.weight.mul_(2.0)
+    assert lowered(made_within) is not copies[1]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_annotate_within_an_inference_mode(precision):
+    options = {"outputs": "z", "precision": precision, "device": "cpu", "chi2": "none"}
+    plain = annotate(make_table(3), model=small_model(), **options)
+    with torch.inference_mode(), tempfile.TemporaryDirectory() as folder:
+        model = read_model(write_small(Path(folder)))
+        within = annotate(make_table(3), model=model, **options)
+    for found in (within, annotate(make_table(3), model=model, **options)):
+        assert np.array_equal(found["jp_z"], plain["jp_z"])
 
 
 @pytest.mark.parametrize("dense", [True, False])
