@@ -159,11 +159,9 @@ def write_part(
     if target.exists():  # the worker that wrote it was lost before it could say so
         return rows_of(target), []
     annotator = part_annotator(folder, token)
-    if not (Path(folder) / HIDDEN).is_dir():
-        raise FileError(f"{folder} is not there any more")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _make_folders(annotator.work, path)
     rows = 0
-    with _caught() as messages, _written(target, Path(folder) / HIDDEN) as temporary:
+    with _caught() as messages, _written(target, annotator.work.scratch) as temporary:
         with pyarrow.parquet.ParquetWriter(
             temporary, annotator.work.schema, compression="zstd"
         ) as writer:
@@ -180,6 +178,19 @@ def rows_of(path: Path) -> int:
     import pyarrow.parquet
 
     return int(pyarrow.parquet.read_metadata(path).num_rows)
+
+
+def _make_folders(work: Work, path: str) -> None:
+    """The folders of a part, but never that of the output, nor where other work is done by now."""
+    if not work.scratch.is_dir():
+        raise FileError(f"{work.folder} is not there any more, or belongs to other work")
+    place = work.folder
+    try:
+        for name in Path(path).parts[:-1]:
+            place = place / name
+            place.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise FileError(f"cannot write {work.folder / path}: {exc}") from exc
 
 
 @contextmanager

@@ -89,6 +89,11 @@ class Work:
         return hashlib.sha256(_text(self.task).encode()).hexdigest()[:16]
 
     @property
+    def scratch(self) -> Path:
+        """Where parts are until they are whole. A task of other work does not find its own."""
+        return self.folder / HIDDEN / self.token
+
+    @property
     def example(self) -> Any:
         """The first rows, with all that is known of the columns in the schema."""
         import pyarrow.parquet
@@ -218,10 +223,11 @@ def open_work(
     told.pop("batch_size", None)
     work.task.update(source=dict(source), decides=told)
     if folder.exists():
-        if resume or not overwrite:
-            return _go_on(work, resume)
-        read_work(folder)  # nothing else is removed
-        shutil.rmtree(folder)
+        if not _is_lost(folder):
+            if resume or not overwrite:
+                return _go_on(work, resume)
+            read_work(folder)  # nothing else is removed
+        _remove(folder)
     hidden = folder / HIDDEN
     try:
         hidden.mkdir(parents=True)
@@ -233,6 +239,7 @@ def open_work(
                 work.task["options"][name] = kept.name
         pyarrow.parquet.write_table(example, hidden / _EXAMPLE)
         pyarrow.parquet.write_metadata(work.schema, hidden / _SCHEMA)
+        work.scratch.mkdir()
         with atomic_output(hidden / _TASK) as temporary:
             temporary.write_text(_text(work.task), encoding="utf-8")
     except OSError as exc:
@@ -328,7 +335,38 @@ def _go_on(work: Work, resume: bool) -> Work:
             f"{work.folder} is what an earlier run with other {', '.join(differ)} left; run that "
             "again, choose another output, or remove the folder"
         )
+    try:
+        old.scratch.mkdir(exist_ok=True)
+    except OSError as exc:
+        raise FileError(f"cannot write {work.folder}: {exc}") from exc
     return old
+
+
+def _is_lost(folder: Path) -> bool:
+    """Whether all that a folder has are parts of which nobody can tell what work they are of.
+
+    Such a folder is what the removal of an unfinished output leaves when it is itself cut short.
+    """
+    if (folder / HIDDEN / _TASK).exists() or not folder.is_dir():
+        return False
+    files = (path for path in folder.rglob("*") if not path.is_dir())
+    alien = [p for p in files if p.suffix != ".parquet" and HIDDEN not in p.parts]
+    if alien:
+        raise FileError(
+            f"{folder} is no unfinished output of jpassed (it holds {alien[0].name}): it is left "
+            "alone; choose another output"
+        )
+    return True
+
+
+def _remove(folder: Path) -> None:
+    """Remove an unfinished output: first that without which a task that lives on writes nothing."""
+    try:
+        if (folder / HIDDEN).exists():
+            shutil.rmtree(folder / HIDDEN)
+        shutil.rmtree(folder)
+    except OSError as exc:
+        raise FileError(f"cannot remove {folder}: {exc}; try again, or remove it") from exc
 
 
 def _described(schema: Any) -> Any:
