@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pyarrow.parquet
 import pytest
@@ -136,6 +138,47 @@ def test_a_part_that_cannot_be_read_is_named(folder, scheduler, tmp_path):
             folder, tmp_path / "out", scheduler=scheduler, outputs="z", device="cpu"
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_two_files_of_one_name_are_refused(folder, galaxies, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    shutil.copyfile(folder / "tile=2" / "b.parquet", folder / "a.pq")
+    with pytest.raises(InputError, match=r"a\.parquet and .*a\.pq would both become a\.parquet"):
+        annotate_parquet_folder(folder, out, **OPTIONS)
+    (folder / "a.pq").unlink()
+    table = pyarrow.parquet.read_table(folder / "a.parquet")
+    pyarrow.parquet.write_table(table, folder / "a.parquet", row_group_size=50)
+    pyarrow.parquet.write_table(table, folder / "a-00001.parquet")
+    monkeypatch.setattr("jpassed.cluster.parquet_folder.ROWS_A_PART", 60)
+    with pytest.raises(InputError, match=r"would both become a-00001\.parquet: rename"):
+        annotate_parquet_folder(folder, out, **OPTIONS)
+
+
+def test_rows_that_were_not_written_are_missed(folder, galaxies, scheduler, tmp_path):
+    out = tmp_path / "out"
+    unfinished = tmp_path / "out.jpassed-unfinished"
+
+    def lose(done, total):
+        if done < total:
+            return
+        table = pyarrow.parquet.read_table(unfinished / "a.parquet")
+        pyarrow.parquet.write_table(table[:90], unfinished / "a.parquet")
+
+    words = {"scheduler": scheduler, "outputs": "z", "chi2": "none", "device": "cpu"}
+    with pytest.raises(FileError, match=r"a\.parquet has 90 rows, but 100 are in .*; remove that"):
+        annotate_parquet_folder(folder, out, progress=lose, **words)
+    assert not out.exists()
+    (unfinished / "a.parquet").unlink()
+    assert annotate_parquet_folder(folder, out, resume=True, **words) == 260
+
+
+def test_an_output_within_the_input_is_refused(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder / "out", tmp_path / "link" / "tile=2" / "out"):
+        with pytest.raises(InputError, match="lies within .* its files would be read as well"):
+            annotate_parquet_folder(folder, out, **OPTIONS)
+    with pytest.raises(InputError, match="tile=2 lies within"):
+        annotate_parquet_folder(folder / "tile=2", folder, overwrite=True, **OPTIONS)
 
 
 def said(schema):

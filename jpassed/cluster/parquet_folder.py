@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jpassed.cluster.described import COLUMN_LIST, describe_schema
-from jpassed.cluster.parts import ROWS_AT_ONCE
+from jpassed.cluster.parts import ROWS_AT_ONCE, rows_of
 from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
 from jpassed.cluster.work import EXAMPLE_ROWS, all_options, open_work, remove_traces
 from jpassed.exceptions import FileError, InputError
@@ -24,6 +24,7 @@ __all__ = ["annotate_parquet_folder"]
 logger = logging.getLogger(__name__)
 
 _ENDINGS = (".parquet", ".pq", ".parq")
+_ONCE_MORE = "remove that file and resume (--resume)"
 ROWS_A_PART = 500_000
 """Rows of a part, where the row groups of a file allow it: what is redone when a worker is lost."""
 
@@ -76,17 +77,19 @@ def annotate_parquet_folder(
     FileError, InputError, UnrecognisedTableError, UnknownNameError, ModelError, ServiceError
         See `annotate_hats`.
     InputError
-        If the files have different columns, or there is none.
+        If the files have different columns, or there is none; if two of them would have the same
+        name in the output; if one of both folders lies within the other.
 
     Notes
     -----
     See `annotate_hats`. Rows are in memory a few thousands at a time, however long the files are.
     """
     chosen = all_options(options)
+    place = Path(os.path.abspath(folder))
+    _check_apart(place, Path(output))
     if resume and (whole := remove_traces(output)) is not None:
         return whole  # the run before was killed at its very end
     check_folder(output, overwrite, marks=(COLUMN_LIST,))
-    place = Path(os.path.abspath(folder))
     parts = _parts(place)
     total = sum(part.rows for part in parts)
     if total == 0:
@@ -115,9 +118,39 @@ def annotate_parquet_folder(
                 total=total,
                 progress=None if progress is None else lambda n, all: progress(before + n, all),
             )
+    written = _written_rows(work.folder, parts)
     _common_metadata(work.folder, work.schema)
     work.finish(output, overwrite)
-    return total
+    return written
+
+
+def _written_rows(folder: Path, parts: list[_Part]) -> int:
+    """Rows of all parts; none may have others than were there to be read."""
+    written = 0
+    for part in parts:
+        path = folder / part.path
+        try:
+            found = rows_of(path)
+        except (OSError, ValueError) as exc:
+            raise FileError(f"{path} cannot be read: {one_line(exc)}; {_ONCE_MORE}") from exc
+        if found != part.rows:
+            raise FileError(
+                f"{path} has {found} rows, but {part.rows} are in {part.source}; {_ONCE_MORE}"
+            )
+        written += found
+    return written
+
+
+def _check_apart(place: Path, output: Path) -> None:
+    """Refuse an output that would become input, or take it away."""
+    inside, outside = Path(os.path.realpath(place)), Path(os.path.realpath(output))
+    if inside in outside.parents:
+        raise InputError(
+            f"{output} lies within {place}, so that its files would be read as well; choose a "
+            "folder beside it"
+        )
+    if outside in inside.parents:
+        raise InputError(f"{place} lies within {output}; choose a folder beside it")
 
 
 def _annotate_part(folder: str, token: str, part: _Part) -> Outcome:
@@ -156,6 +189,14 @@ def _parts(place: Path) -> list[_Part]:
         if not schema.equals(first):
             raise InputError(f"{path}: {_difference(first, schema)} in {paths[0]}")
         parts += _of_file(path, path.relative_to(place), metadata)
+    sources: dict[str, str] = {}
+    for part in parts:
+        if part.path in sources:
+            raise InputError(
+                f"{sources[part.path]} and {part.source} would both become {part.path}: rename "
+                "one of them"
+            )
+        sources[part.path] = part.source
     return parts
 
 
