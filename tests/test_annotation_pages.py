@@ -96,7 +96,7 @@ def test_what_decides_on_the_result(tmp_path):
     assert one["jpassed"] == jpassed.__version__
     assert "device" not in one
     assert PageAnnotator(outputs=["z"], survey=path, device="auto").task == one
-    path.write_text("bands: {x: {}}")
+    path.write_text("bands: {rSDSS: {flux: r, error: r_err, unit: uJy}}")
     assert PageAnnotator(outputs=["z"], survey=path).task != one
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from jpassed.annotation.table import annotate
 from jpassed.annotation.task import read_outputs
 from jpassed.exceptions import InputError, UnrecognisedTableError
 from jpassed.io.zeropoint_file import read_zeropoints
-from jpassed.surveys import detect_survey
+from jpassed.surveys import Survey, detect_survey, load_survey
 from jpassed.surveys.zeropoints import ZeroPoints
 from jpassed.weights import load_model, model_vocabulary
 
@@ -47,7 +49,7 @@ class PageAnnotator:
     Raises
     ------
     UnknownNameError, FileError, ModelError
-        For an unknown, missing or damaged model, or an unknown output.
+        For an unknown, missing or damaged model or survey, or an unknown output.
 
     Notes
     -----
@@ -70,7 +72,10 @@ class PageAnnotator:
         self._loaded = load_model(self._options.get("model", "default"))
         if not self._options.get("refine"):  # which finds its own files beside the model's
             self._options["model"] = self._loaded
-        self._survey: Any = None
+        asked = self._options.get("survey", "auto")
+        self._survey: Any = asked if isinstance(asked, Survey) else None
+        if isinstance(asked, str | os.PathLike) and os.fspath(asked) != "auto":
+            self._survey = load_survey(asked if isinstance(asked, str) else Path(asked))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -104,7 +109,7 @@ class PageAnnotator:
         if seed is not None:
             mixed = np.random.SeedSequence([int(seed), before])
             options["seed"] = int(seed) if before == 0 else int(mixed.generate_state(1)[0])
-        options["survey"] = self._recognised(page)
+        options["survey"] = self._recognised(page, first=before == 0)
         try:
             return annotate(page, progress=progress or self._progress, **options)
         except InputError as exc:
@@ -112,16 +117,18 @@ class PageAnnotator:
                 raise
             raise InputError(f"rows {before + 1} to {before + len(page)}: {exc}") from exc
 
-    def _recognised(self, page: QTable) -> Any:
-        asked = self._options.get("survey", "auto")
-        if asked != "auto":
-            return asked
+    def _recognised(self, page: QTable, first: bool) -> Any:
         if self._survey is None:
+            asked = self._options.get("survey", "auto")
+            if asked != "auto":
+                return asked
             try:
                 self._survey = detect_survey(page)
             except UnrecognisedTableError:
                 self._survey = "auto"  # labels alone may do; `annotate` says so if not
-        return self._survey
+        if first or not isinstance(self._survey, Survey):
+            return self._survey
+        return replace(self._survey, judged=True)
 
 
 def _plain(value: Any) -> Any:

@@ -57,8 +57,17 @@ def _taken_as_microjansky(matches: Iterable[Match], reader: TableReader) -> list
     ]
 
 
-def check_magnitudes(matches: Sequence[Match], reader: TableReader) -> tuple[tuple[str, ...], str]:
+def check_magnitudes(
+    matches: Sequence[Match], reader: TableReader, *, values: bool = True
+) -> tuple[tuple[str, ...], str]:
     """Columns that would be taken as microjansky and seem to be magnitudes.
+
+    Parameters
+    ----------
+    matches : sequence of Match
+    reader : TableReader
+    values : bool
+        Whether the values count, besides names and units.
 
     Returns
     -------
@@ -75,7 +84,7 @@ def check_magnitudes(matches: Sequence[Match], reader: TableReader) -> tuple[tup
         if says_magnitude(match.value) or "mag" in str(reader.unit(match.error) or u.one)
     ]
     why = "their names or errors say that they are magnitudes"
-    if not found and len(reader) >= ENOUGH_ROWS and _all_magnitudes(bare, reader):
+    if not found and values and len(reader) >= ENOUGH_ROWS and _all_magnitudes(bare, reader):
         found, why = bare, "their values look like magnitudes"
     if not found:
         return (), ""

@@ -71,6 +71,10 @@ class Survey:
         Columns without which a table is not of this survey.
     context : dict
         Labels that the survey file names as context: quantity to column.
+    judged : bool
+        Whether the values of a table's first rows were looked at before. What comes now is more
+        of it, and not refused because its values look like magnitudes: the faint end of a
+        catalogue in microjansky does.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Survey:
     auto: bool = True
     requires: tuple[str, ...] = ()
     context: Mapping[str, str] = field(default_factory=dict)
+    judged: bool = False
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -130,7 +135,7 @@ class Survey:
         if not found.matches:
             raise unrecognised(reader, found.without_error, self.name)
         columns = [read_band(match, reader) for match in found.matches]
-        _, refusal = check_magnitudes(found.matches, reader)
+        _, refusal = check_magnitudes(found.matches, reader, values=not self.judged)
         if refusal:
             raise InputError(refusal)
         messages = list(found.messages)
