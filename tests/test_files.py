@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from astropy.table import MaskedColumn, QTable
 from click.testing import CliRunner
 
 from jpassed.annotation import annotate
+from jpassed.annotation.chunk_work import ChunkWork
 from jpassed.annotation.files import annotate_file
 from jpassed.cli import main
-from jpassed.exceptions import FileError, InputError, UnrecognisedTableError
+from jpassed.exceptions import FileError, InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.io import read_catalog, write_catalog
 from jpassed.io.pieces import pieces_folder
 
@@ -233,6 +235,40 @@ def test_a_slip_leaves_nothing_behind(tmp_path, options, error, said):
     with pytest.raises(error, match=said):
         annotate_file(source, tmp_path / "out.fits", **{"rows": CHUNK, **OPTIONS, **options})
     assert [p.name for p in tmp_path.iterdir()] == ["in.fits"]
+
+
+def test_options_are_looked_at_before_the_file(tmp_path):
+    source, target = tmp_path / "in.csv", tmp_path / "out.fits"
+    source.write_text("what is in it is not looked at\n")
+    for options in ({"outputs": "mass of sins"}, {"survey": "nosuch"}, {"model": "nosuch"}):
+        with pytest.raises(UnknownNameError):
+            annotate_file(source, target, **{**OPTIONS, **options})
+    with pytest.raises(FileError, match="'#' picks a table to read, not one to write"):
+        annotate_file(source, f"{target}#2", **OPTIONS)
+    with pytest.raises(FileError, match=r"other\.fits does not exist"):
+        annotate_file(tmp_path / "other.fits", target, **OPTIONS)
+    assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_filters_of_warnings_are_as_they_were(tmp_path, monkeypatch):
+    source = tmp_path / "in.fits"
+    write_catalog(make_input(), source)
+    before = list(warnings.filters), warnings.showwarning
+    annotated = ChunkWork.annotate
+
+    def annotate(self, number, page, progress=None):
+        # What two threads leave that enter and leave `catch_warnings` in each other's way.
+        warnings.simplefilter("ignore")
+        warnings.showwarning = lambda *_, **__: None
+        return annotated(self, number, page, progress)
+
+    monkeypatch.setattr(ChunkWork, "annotate", annotate)
+    for k in range(2):
+        annotate_file(source, tmp_path / f"{k}.fits", rows=CHUNK, **OPTIONS)
+        assert (list(warnings.filters), warnings.showwarning) == before
+    with pytest.raises(InputError):
+        annotate_file(source, tmp_path / "2.fits", rows=CHUNK, chi2="some", **OPTIONS)
+    assert (list(warnings.filters), warnings.showwarning) == before
 
 
 def test_a_useless_file_is_told(tmp_path):

@@ -142,15 +142,64 @@ def test_a_damaged_piece_is_told(source, stopped):
     assert annotate_file(source, stopped, resume=True, **OPTIONS) == ROWS
 
 
-def test_a_kill_between_the_file_and_the_end(source, target, monkeypatch):
+def end_killed(source, target, monkeypatch) -> bytes:
+    """A run that is killed between the last step and its end."""
+
     def killed(self):
         raise RuntimeError("killed")
 
-    monkeypatch.setattr(ChunkPieces, "remove", killed)
-    with pytest.raises(RuntimeError, match="killed"):
-        annotate_file(source, target, rows=CHUNK, **OPTIONS)
-    monkeypatch.undo()
-    content = target.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkPieces, "remove", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            annotate_file(source, target, rows=CHUNK, **OPTIONS)
+    return target.read_bytes()
+
+
+@pytest.mark.parametrize("pieces_left", [True, False])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"outputs": "t0"}, "not the same: outputs"),
+        ({"rows": 3}, "not the same: rows of a chunk"),
+        ({}, "not the same: time of the input"),
+    ],
+)
+def test_other_work_than_that_which_ended(source, target, monkeypatch, change, said, pieces_left):
+    content = end_killed(source, target, monkeypatch)
+    if not pieces_left:  # the kill fell into the removal
+        for path in (*pieces_folder(target).glob("*.npz"), pieces_folder(target) / "task.json"):
+            path.unlink()
+    if not change:
+        os.utime(source, (1, 1))
+    with pytest.raises(FileError, match=f"is complete, by a run of other work .{said}"):
+        annotate_file(source, target, resume=True, **{**OPTIONS, **change})
+    assert target.read_bytes() == content
+    assert annotate_file(source, target, overwrite=True, **{**OPTIONS, **change}) == ROWS
+    assert not pieces_folder(target).exists()
+
+
+def test_an_input_that_changes_meanwhile_is_told(source, target, monkeypatch):
+    found = source.stat()
+    annotated = ChunkWork.annotate
+
+    def annotate(self, number, page, progress=None):
+        if number == 1:
+            os.utime(source, (1, 1))
+        return annotated(self, number, page, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ChunkWork, "annotate", annotate)
+        with pytest.raises(FileError, match="changed while it was annotated .*time of the input"):
+            annotate_file(source, target, rows=CHUNK, **OPTIONS)
+    assert not target.exists()
+    with pytest.raises(FileError, match="not the same: time of the input"):
+        annotate_file(source, target, resume=True, **OPTIONS)
+    os.utime(source, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert annotate_file(source, target, resume=True, **OPTIONS) == ROWS
+
+
+def test_a_kill_between_the_file_and_the_end(source, target, monkeypatch):
+    content = end_killed(source, target, monkeypatch)
     done = worked_on(monkeypatch)
     assert annotate_file(source, target, resume=True, **OPTIONS) == ROWS
     assert (done, target.read_bytes()) == ([], content)

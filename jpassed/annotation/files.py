@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jpassed.annotation.chunk_work import (
     ChunkWork,
@@ -27,7 +29,7 @@ from jpassed.io.chunk_pieces import ChunkPieces, noted_task
 from jpassed.io.chunks import ChunkedTable, open_chunks
 from jpassed.io.formats import table_file
 from jpassed.io.layout import join_tables
-from jpassed.io.pieces import finished_rows, pieces_folder
+from jpassed.io.pieces import finished_run, other_work, pieces_folder
 from jpassed.weights import model_vocabulary
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ CHUNK_SECONDS = 60.0
 """What is lost by a kill at most, about."""
 SECONDS_A_ROW, SECONDS_A_DRAW, SECONDS_REFINED = 6e-4, 1e-4, 0.25
 """About what an object costs, a draw of one of its quantities, and its refinement."""
+_SIZE = "rows of a chunk"
+"""Its name in the task."""
 
 Progress = Callable[[int, int], None]
 
@@ -111,34 +115,67 @@ def annotate_file(
         raise InputError(f"workers: expected a positive whole number, got {workers!r}")
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or rows < 1):
         raise InputError(f"rows: expected a positive whole number, got {rows!r}")
-    if resume and (done := finished_rows(target)) is not None:
-        # Killed between the last step and the end.
-        with ChunkPieces(target, noted_task(pieces_folder(target)) or {}) as pieces:
-            pieces.remove()
-        return done
-    check_output(table_file(target).path, overwrite)
-    with few_messages(), open_chunks(source) as table:
+    if table_file(target).part is not None:
+        raise FileError(f"cannot write {target}: '#' picks a table to read, not one to write")
+    finished = finished_run(target) if resume else None
+    if finished is None:
+        check_output(table_file(target).path, overwrite)
+    # The filters of warnings belong to the process. The thread that reads and this one change them
+    # for a while, each putting back what it found, which may be what the other had changed: what
+    # they leave is undone here, around both.
+    with warnings.catch_warnings(), few_messages():
         annotator = PageAnnotator(**options)
-        noted = noted_task(pieces_folder(target))
-        size = rows or _noted_size(noted, resume) or _chunk_rows(table, workers, options)
-        task = {**annotator.task, **_identity(source), "rows of a chunk": size}
+        task = {**annotator.task, **_identity(source)}
         for name in ("batch_size", "progress"):
             task.pop(name, None)
-        _clear(target, noted, resume, overwrite)
-        with ChunkPieces(target, task) as pieces:
-            try:
-                with older_objects_left_alone():
-                    return _annotated(table, pieces, annotator, size, workers, overwrite, progress)
-            except BaseException as exc:
-                pieces.look_again()  # the last chunk may have been written meanwhile
-                if not pieces.done:
-                    pieces.remove()  # of an option with a slip of the pen nothing is left
-                elif isinstance(exc, KeyboardInterrupt):
-                    logger.warning(
-                        "interrupted: %d rows are done and kept; the same command with --resume "
-                        "goes on with the others", pieces.rows
-                    )  # fmt: skip
-                raise
+        if finished is not None:
+            return _ended(target, *finished, task, rows)
+        with open_chunks(source) as table:
+            noted = noted_task(pieces_folder(target))
+            size = rows or _noted_size(noted, resume) or _chunk_rows(table, workers, options)
+            _clear(target, noted, resume, overwrite)
+            with ChunkPieces(target, {**task, _SIZE: size}) as pieces:
+                return _kept(table, pieces, annotator, size, workers, overwrite, progress)
+
+
+def _ended(
+    target: Path, done: int, old: dict[str, Any], task: dict[str, Any], rows: int | None
+) -> int:
+    """The end of a run that was killed when its output had its name already."""
+    task = {**task, _SIZE: rows or old.get(_SIZE)}
+    if told := other_work(old, task):
+        raise FileError(
+            f"{target} is complete, by a run of other work ({told}): run that command again, "
+            "choose another output, or replace it (--overwrite without --resume)"
+        )
+    with ChunkPieces(target, task) as pieces:
+        pieces.remove()
+    return done
+
+
+def _kept(
+    table: ChunkedTable,
+    pieces: ChunkPieces,
+    annotator: PageAnnotator,
+    size: int,
+    workers: int,
+    overwrite: bool,
+    progress: Progress | None,
+) -> int:
+    """Annotate; what is done stays if that fails."""
+    try:
+        with older_objects_left_alone():
+            return _annotated(table, pieces, annotator, size, workers, overwrite, progress)
+    except BaseException as exc:
+        pieces.look_again()  # the last chunk may have been written meanwhile
+        if not pieces.done:
+            pieces.remove()  # of an option with a slip of the pen nothing is left
+        elif isinstance(exc, KeyboardInterrupt):
+            logger.warning(
+                "interrupted: %d rows are done and kept; the same command with --resume goes on "
+                "with the others", pieces.rows
+            )  # fmt: skip
+        raise
 
 
 def _annotated(
@@ -164,10 +201,13 @@ def _annotated(
         found = annotate_in_processes(table, work, pieces.numbers, workers)
     else:
         found = _in_threads(table, work, pieces, progress)
-    for kept in found:
-        pieces.note(kept.number, kept.rows, kept.layout)
-        if progress is not None and workers > 1:
-            progress(pieces.rows, total or 0)
+    # Whatever happens, no thread goes on behind this.
+    with closing(cast("Generator[Kept, None, None]", found)):
+        for kept in found:
+            pieces.note(kept.number, kept.rows, kept.layout)
+            if progress is not None and workers > 1:
+                progress(pieces.rows, total or 0)
+    _check_unchanged(table.path, pieces.task)
     written = _put_together(table, pieces, annotator.options, size, overwrite)
     pieces.remove()
     return written
@@ -230,7 +270,7 @@ def _counted(
 
 
 def _noted_size(noted: dict[str, Any] | None, resume: bool) -> int | None:
-    found = noted.get("rows of a chunk") if noted is not None and resume else None
+    found = noted.get(_SIZE) if noted is not None and resume else None
     return found if isinstance(found, int) and found > 0 else None
 
 
@@ -255,12 +295,28 @@ def _chunk_rows(table: ChunkedTable, workers: int, options: dict[str, Any]) -> i
 def _identity(source: str | Path) -> dict[str, Any]:
     """What tells whether the file is still the same."""
     file = table_file(source)
-    found = file.path.stat()
+    try:
+        found = file.path.stat()
+    except FileNotFoundError:
+        raise FileError(f"{file.path} does not exist") from None
+    except OSError as exc:
+        raise FileError(f"cannot read {file.path}: {exc}") from exc
     return {
         "input": f"{file.path.resolve()}{'#' + file.part if file.part else ''}",
         "bytes of the input": found.st_size,
         "time of the input": found.st_mtime_ns,
     }
+
+
+def _check_unchanged(source: str | Path, task: dict[str, Any]) -> None:
+    """Raise `FileError` if the input is not what it was when the work began."""
+    now = _identity(source)
+    if told := other_work({name: task.get(name) for name in now}, now):
+        raise FileError(
+            f"{source} changed while it was annotated ({told}), and its rows may not belong to "
+            "what was predicted: put it back as it was and go on (--resume), or begin anew "
+            "(--overwrite)"
+        )
 
 
 def _clear(target: Path, noted: dict[str, Any] | None, resume: bool, overwrite: bool) -> None:

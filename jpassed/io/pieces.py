@@ -24,7 +24,7 @@ from jpassed.io.native_columns import plain_table
 from jpassed.io.piece_files import load_piece, read_note, save_piece
 from jpassed.io.texts import as_json
 
-__all__ = ["Piece", "Pieces", "finished_rows", "pieces_folder"]
+__all__ = ["Piece", "Pieces", "finished_run", "other_work", "pieces_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,15 +46,26 @@ def pieces_folder(output: str | Path) -> Path:
     return path.with_name(f"{path.name}.jpassed-pieces")
 
 
-def finished_rows(output: str | Path) -> int | None:
-    """Rows of an output that a run which was killed had put in place; None where it had not."""
+def finished_run(output: str | Path) -> tuple[int, dict[str, Any]] | None:
+    """Rows and task of an output that a run which was killed had put in place; None without it."""
     path = table_file(output).path
     try:
         noted = json.loads((pieces_folder(output) / _FINISHED).read_text(encoding="utf-8"))
-        rows = int(noted.pop("rows"))
-        return rows if noted == _identity(path) else None
-    except (OSError, ValueError, KeyError, AttributeError):
+        rows, task = int(noted.pop("rows")), dict(noted.pop("task"))
+        return (rows, task) if noted == _identity(path) else None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
+
+
+def other_work(old: Any, task: Mapping[str, Any]) -> str:
+    """In what a noted task is not the other, in words; empty if they are the same work."""
+    new = _plain(task)
+    return "" if old == new else _differences(old, new)
+
+
+def _plain(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task as it is read back."""
+    return dict(json.loads(json.dumps(dict(task), default=as_json, sort_keys=True)))
 
 
 def _identity(path: Path) -> dict[str, int]:
@@ -99,7 +110,7 @@ class Pieces:
     def __init__(self, output: str | Path, task: Mapping[str, Any]) -> None:
         self.output = Path(output)
         self.folder = pieces_folder(output)
-        self._task = json.loads(json.dumps(dict(task), default=as_json, sort_keys=True))
+        self._task = _plain(task)
         self._lock: BinaryIO | None = None
         try:
             self.folder.mkdir(exist_ok=True)
@@ -113,6 +124,11 @@ class Pieces:
         self.done = self._found()
         if self.done:
             logger.info("%s: going on behind %d rows", self.folder, self.rows)
+
+    @property
+    def task(self) -> dict[str, Any]:
+        """What makes it the same work, as it is noted."""
+        return dict(self._task)
 
     @property
     def rows(self) -> int:
@@ -208,10 +224,9 @@ class Pieces:
             (self.folder / _WRITING).write_text(str(temporary), encoding="utf-8")
             yield temporary
             # Whoever comes after a kill knows by this whether the file got its name.
+            told = {"rows": rows, "task": self._task, **_identity(temporary)}
             with atomic_output(self.folder / _FINISHED, overwrite=True) as note:
-                note.write_text(
-                    json.dumps({"rows": rows, **_identity(temporary)}), encoding="utf-8"
-                )
+                note.write_text(json.dumps(told), encoding="utf-8")
 
     def _write(self, kind: str, layout: TableLayout, meta: dict[Any, Any], path: Path) -> None:
         if kind == "fits":
