@@ -34,7 +34,7 @@ LOSSES = 3
 
 
 class WorkerLostError(JpassedError, RuntimeError):
-    """Worker processes that end again and again without a result."""
+    """Worker processes that do not start, or end again and again without a result."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def annotate_in_processes(
     Raises
     ------
     WorkerLostError
-        If workers end again and again.
+        If no worker starts, or workers end again and again.
     JpassedError
         See `jpassed.annotate`.
     """
@@ -103,9 +103,10 @@ def annotate_in_processes(
     chunks = _chunks(table, work.size, done, own)
     again: list[tuple[int, QTable | None]] = []
     losses = 0
+    started = multiprocessing.get_context("spawn").Event()
     with _logs() as queue:
         while True:
-            pool = _pool(setup, workers, queue)
+            pool = _pool(setup, workers, queue, started)
             running: dict[Future[Kept], tuple[int, QTable | None]] = {}
             try:
                 while True:
@@ -125,6 +126,14 @@ def annotate_in_processes(
                         losses = 0
                         yield kept
             except BrokenProcessPool as exc:
+                if not started.is_set():
+                    raise WorkerLostError(
+                        "the worker processes could not start: see the first traceback or message "
+                        'above. In a script call this under `if __name__ == "__main__":`, as '
+                        "each process begins by running the script; it cannot come from standard "
+                        "input. If there is no traceback, memory may be short: ask for fewer "
+                        "workers"
+                    ) from exc
                 losses += 1
                 if losses > LOSSES:
                     raise WorkerLostError(
@@ -163,13 +172,13 @@ def _chunks(
             yield number, None
 
 
-def _pool(setup: Setup, workers: int, logs: Any) -> ProcessPoolExecutor:
+def _pool(setup: Setup, workers: int, logs: Any, started: Any) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")  # torch does not survive a fork
     turns = context.Queue()
     for turn in range(workers):
         turns.put(turn)
     return ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start, initargs=(setup, turns, logs)
+        workers, mp_context=context, initializer=_start, initargs=(setup, turns, logs, started)
     )
 
 
@@ -193,8 +202,8 @@ class _Here(logging.Handler):
         logging.getLogger(record.name).handle(record)
 
 
-def _start(setup: Setup, turns: Any, logs: Any) -> None:
-    """In a worker process: prepare for chunks."""
+def _start(setup: Setup, turns: Any, logs: Any, started: Any) -> None:
+    """In a worker process: prepare for chunks, and say so."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     root = logging.getLogger("jpassed")
     root.addHandler(logging.handlers.QueueHandler(logs))
@@ -212,6 +221,7 @@ def _start(setup: Setup, turns: Any, logs: Any) -> None:
     if setup.source is not None:
         _MINE["table"] = open_chunks(setup.source)
     gc.freeze()  # collections of garbage look at what chunks make
+    started.set()
 
 
 def _end_with_parent() -> None:
