@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import resource
 import shutil
 import statistics
 import sys
@@ -27,6 +26,7 @@ import numpy as np
 from annotate import catalogue
 from machine import RESULTS, describe, in_words
 from markdown_blocks import markdown_table, replace_block
+from measuring import peak_memory
 
 import jpassed
 from jpassed.cluster import (
@@ -85,7 +85,7 @@ def make_ready() -> None:
 
 def spent() -> tuple[float, float]:
     """Processor seconds of a process until now, and its peak memory in bytes."""
-    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    return time.process_time(), 1e6 * peak_memory()
 
 
 def run(

@@ -28,6 +28,7 @@ from typing import Any
 
 from machine import describe, in_words
 from markdown_blocks import markdown_table, replace_block
+from measuring import ChildrenMemory, peak_memory
 from speed_sample import power_laws
 
 AT_ONCE = 8192
@@ -109,7 +110,8 @@ def run(source: Path, target: Path, options: argparse.Namespace, answer: Any) ->
     watch.watch(ChunkPieces, "put_together", "put together")
     settings = {} if options.precision is None else {"precision": options.precision}
     wall, processor = time.perf_counter(), time.process_time()
-    rows = files.annotate_file(source, target, workers=options.workers, **settings)
+    with ChildrenMemory() as workers:
+        rows = files.annotate_file(source, target, workers=options.workers, **settings)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     found: dict[str, Any] = {
@@ -117,16 +119,18 @@ def run(source: Path, target: Path, options: argparse.Namespace, answer: Any) ->
         "wall_s": round(wall, 2),
         "rows_per_s": round(rows / wall),
         "processor_s": round(processor + children.ru_utime + children.ru_stime, 2),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "peak_memory_mb": round(peak_memory()),
         "input_mb": round(source.stat().st_size / 1e6, 1),
         "output_mb": round(target.stat().st_size / 1e6, 1),
         "wall_by_part_s": {k: round(v, 2) for k, v in sorted(watch.wall.items())},
         "processor_by_part_s": {k: round(v, 2) for k, v in sorted(watch.processor.items())},
     }
     if options.workers > 1:
-        found["peak_memory_of_a_worker_mb"] = round(children.ru_maxrss / 1024)
+        found["peak_memory_of_a_worker_mb"] = round(workers.peak)
     else:
-        found["model_share"] = round(watch.wall.get("network", 0.0) / wall, 3)
+        # Blocks of objects are computed in so many threads beside each other.
+        network = watch.wall.get("network", 0.0) / options.threads
+        found["model_share"] = round(network / wall, 3)
     answer.send(found)
 
 

@@ -41,6 +41,12 @@ def test_the_benchmark_runs_and_finds_the_same_bits(cluster, tmp_path, monkeypat
     assert "| 10^10 | 1024 |" in page.read_text()
 
 
+def test_a_worker_tells_its_own_memory(cluster):
+    seconds, memory = cluster.spent()
+    assert seconds > 0
+    assert memory == pytest.approx(1e6 * cluster.peak_memory(), rel=0.05)
+
+
 def test_the_page_has_the_blocks_that_the_benchmark_fills(cluster):
     text = cluster.PAGE.read_text("utf-8")
     for name in ("cluster", "survey plans"):
