@@ -56,8 +56,6 @@ def measured(
         "--sample", str(sample), "--repeats", str(repeats), *([str(folder)] if folder else []),
     ]  # fmt: skip
     threads = dict.fromkeys(THREAD_SETTINGS, str(contender.threads))
-    if contender.passive:
-        threads["OMP_WAIT_POLICY"] = "PASSIVE"
     with contextlib.ExitStack() as stack:
         running = [
             stack.enter_context(

@@ -35,11 +35,11 @@ TREE_ROWS = 10_000
 """Galaxies that trees learn from here; their number of leaves, hence their speed, is that of
 compare.py, where they learn from ten times as many."""
 
-WAYS = ((1, 1, False), (2, 1, False), (2, 1, True), (1, 2, False))
-"""Threads, processes, and whether threads sleep while they wait."""
+WAYS = ((1, 1), (2, 1), (1, 2))
+"""Threads of a process, and processes."""
 
-TRANSFORMER_BATCHES = (64, 128, 512)
-"""Batches that are tried for the transformer; the fastest counts."""
+TRANSFORMER_BATCHES = (32, 64, 256, 512)
+"""Batches that are tried for the transformer, as far as it has objects; the fastest counts."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,6 @@ class Contender:
         For jpassed, as in `annotate`.
     together : bool
         For the transformer: all requests in one call.
-    passive : bool
-        Threads sleep while they wait for each other (``OMP_WAIT_POLICY``).
     """
 
     name: str
@@ -75,7 +73,6 @@ class Contender:
     processes: int = 1
     chi2: str = "quick"
     together: bool = False
-    passive: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,19 +112,19 @@ class Ready:
 
 def contenders(n: int) -> list[Contender]:
     """All of them; n objects for the fast ones, fewer for the slow."""
-    few, fewer = max(8, n // 16), max(4, n // 40)
+    # 512 and 102 of 4,096.
+    few, fewer = max(8, n // 8), max(4, n // 40)
     found = []
     for precision in ("float32", "bfloat16"):
         for chi2, said in (("quick", "`annotate`, default"), ("none", "`annotate`, no jp_chi2")):
-            for threads, processes, passive in WAYS:
-                if chi2 == "none" and (processes == 2 or passive):
+            for threads, processes in WAYS:
+                if chi2 == "none" and processes == 2:
                     continue
-                more = ", 2 processes" if processes == 2 else ", passive threads" if passive else ""
+                more = ", 2 processes" if processes == 2 else ""
                 found.append(
                     Contender(
-                        f"jpassed-{precision}-{chi2}-{threads}x{processes}{'p' if passive else ''}",
+                        f"jpassed-{precision}-{chi2}-{threads}x{processes}",
                         f"jpassed, {said}{more}", "jpassed", n, precision, threads, processes, chi2,
-                        passive=passive,
                     )
                 )  # fmt: skip
     found.append(Contender("eazy", "eazy-py, redshift alone", "eazy", fewer, "float64"))
@@ -207,14 +204,13 @@ def _transformer(contender: Contender, table: QTable) -> Ready:
                 network(part, kind, asked, together=contender.together)
 
     seconds = {}
-    for batch in TRANSFORMER_BATCHES:
+    for batch in [b for b in TRANSFORMER_BATCHES if b <= len(value)] or [len(value)]:
         tried = value[:batch]
         answered(tried, batch)
         seconds[batch] = timed(lambda t=tried, b=batch: answered(t, b), 1).processor / len(tried)
     best = min(seconds, key=lambda batch: seconds[batch])
-    counted = min(best, len(value))
     return Ready(
-        lambda: answered(value, best), lambda: answered(value[:counted], best), counted,
+        lambda: answered(value, best), lambda: answered(value[:best], best), best,
         f"mean and sigma of {len(asked)} quantities, batches of {best}",
     )  # fmt: skip
 

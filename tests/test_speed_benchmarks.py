@@ -7,14 +7,18 @@ import importlib
 import json
 import re
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
+import jpassed
 from jpassed.cli import main
 from jpassed.io.catalogs import read_catalog, write_catalog
 
@@ -159,7 +163,8 @@ def test_misses_are_said(modules):
         _row("jpassed-bfloat16-quick-1x1", 1900.0, precision="bfloat16"),
         _row("jpassed-float32-none-1x1", 2000.0),
         _row("eazy", 50.0, system="eazy", mflop=None),
-        _row("transformer-published-float32", 200.0),
+        _row("transformer-published-float32", 100.0),
+        _row("transformer-published-bfloat16", 200.0, precision="bfloat16"),
     ]
     said = {line[0]: line[2] for line in modules.speed_tables.asked({r["name"]: r for r in rows})}
     met = said["default `annotate`, float32, one thread"]
@@ -168,7 +173,48 @@ def test_misses_are_said(modules):
     assert missed.startswith("1,900 objects/s by") and missed.endswith("**missed**")
     assert said["posteriors of all outputs"] == "25.0 MFLOP"
     assert said["default in bfloat16 against eazy-py"] == "38 times"
-    assert said["default in bfloat16 against the Leung & Bovy shape"] == "10 times, **missed**"
+    # Each precision against the same.
+    shape = "against the Leung & Bovy shape as published, in"
+    assert said[f"default in float32 {shape} float32 as well"] == "12 times"
+    assert said[f"default in bfloat16 {shape} bfloat16 as well"] == "10 times, **missed**"
+    assert len(said) == 6
+
+
+def test_all_batches_are_tried_at_the_default_number_of_objects(modules):
+    parts = modules.speed_contenders
+    number = {c.name: c.n for c in parts.contenders(4096)}
+    assert number["transformer-published-float32"] >= max(parts.TRANSFORMER_BATCHES)
+    assert {c.n for c in parts.contenders(64) if c.system == "transformer"} == {8}
+
+
+def test_memory_is_that_of_the_process_itself(modules, project_root, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(project_root / "benchmarks"))
+    large = np.ones(400_000_000, np.uint8)
+    program = "import measuring; print(measuring.peak_memory()); input()"
+    with (
+        modules.measuring.ChildrenMemory() as children,
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as child,
+    ):
+        told = float(child.stdout.readline())
+        time.sleep(2 * modules.measuring.ChildrenMemory.EVERY)
+        child.communicate(b"end\n")
+    assert modules.measuring.peak_memory() > large.size / 1e6
+    assert 1 < told <= children.peak < 200
+
+
+def test_operations_are_counted_whatever_the_threads(modules):
+    table = modules.speed_sample.power_laws(256)
+    found = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            found.append(modules.measuring.megaflop(lambda: jpassed.annotate(table, outputs="z")))
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(1)
+    assert found[0] == found[1] > 0
 
 
 def test_rows_are_measured_once_and_kept(modules, page, tmp_path, from_project, capsys):
