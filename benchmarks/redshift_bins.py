@@ -10,6 +10,7 @@ are duplicated for narrower bins, and every head is trained for the same CPU sec
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -79,16 +80,15 @@ class Bins(torch.nn.Module):
         self.loc, self.scale = head.loc, head.scale
         bins = (len(head.edges) - 1) * repeat
         self.edges = torch.arange(bins + 1, dtype=torch.float64) * self.step
-        self.up = torch.nn.Linear(head.up.in_features, head.up.out_features)
-        self.last = torch.nn.Linear(head.up.out_features, bins)
+        self.up = copy.deepcopy(head.up)  # None behind a dense readout
+        self.last = torch.nn.Linear(head.last.in_features, bins)
         with torch.no_grad():
-            self.up.load_state_dict(head.up.state_dict())
             self.last.weight.copy_(head.last.weight.repeat_interleave(repeat, 0))
             self.last.bias.copy_(head.last.bias.repeat_interleave(repeat, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D) -> (B, bins)."""
-        return self.last(torch.nn.functional.gelu(self.up(x)))
+        return self.last(x if self.up is None else torch.nn.functional.gelu(self.up(x)))
 
     def loss(self, logits: Tensor, x: Tensor) -> Tensor:
         """Cross entropy with ln(1+z) softened."""

@@ -1,4 +1,4 @@
-"""What the decoder hands to the heads: vectors of requests for simulated galaxies, on disk.
+"""What the heads read: vectors of requests for simulated galaxies, on disk.
 
     python benchmarks/request_vectors.py ../shared/data CACHE --model default
 
@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 import jpassed
-from jpassed.tokens import build_context, build_requests
+from jpassed.nn import SEDModel
+from jpassed.tokens import Context, Requests, build_context, build_requests
 from jpassed.tokens.scaling import flux_scale, flux_to_scaled
 from jpassed.training.config import MixConfig, SimulationConfig, TrainingConfig
 from jpassed.training.setup import Setup, prepare
@@ -89,16 +90,26 @@ def sources(folder: Path, galaxies: int, seed: int) -> Setup:
 
 
 @torch.inference_mode()
+def before_heads(network: SEDModel, context: Context, requests: Requests) -> torch.Tensor:
+    """Vectors (N, R, W) that the heads read, which the network itself never makes of them all."""
+    encoded = network.encode(context)
+    decoded = network.decode(encoded, requests, context)
+    if network.dense is None or encoded.dense is None:
+        return decoded
+    return torch.stack([network.dense(h, encoded.dense) for h in decoded.unbind(1)], 1)
+
+
+@torch.inference_mode()
 def decode(
     network: Any, setup: Setup, seen: Observation, names: tuple[str, ...]
 ) -> tuple[torch.Tensor, ...]:
-    """Vectors (N, R, D), scaled truths (N, R), and which of them are defined."""
+    """Vectors (N, R, W) for the heads, scaled truths (N, R), and which of them are defined."""
     vocabulary, scaling = load_vocabulary(), setup.questioner.scaling
     requests = build_requests(names, vocabulary, setup.questioner.bands)
     context = build_context(
         seen.flux, seen.error, seen.observed, setup.layout, vocabulary=vocabulary, scaling=scaling
     )
-    vectors = network.decode(network.encode(context), requests, context)
+    vectors = before_heads(network, context, requests)
     scaled, _ = scaling.to_scaled(seen.labels)
     scale, _ = flux_scale(seen.flux, seen.error, seen.observed)
     bands, _ = flux_to_scaled(seen.target, scale)
