@@ -196,6 +196,8 @@ def main() -> None:
     print(json.dumps(figures, indent=1), flush=True)
     base = None
     for step, soft in FORMS:
+        if step > 1.01 * head.step:
+            continue  # narrower bins than these are embedded already
         bins = Bins(head, round(head.step / step), soft)
         steps = train(bins, vectors, options.seconds)
         found = scores(bins, test)
