@@ -87,6 +87,24 @@ def test_a_loss_that_climbs_is_divergence() -> None:
     assert guard.usable(0, 50.0, 1.0)
 
 
+def test_a_watch_goes_on_where_it_was() -> None:
+    losses = noise(500)
+    losses[220] = losses[499] = math.nan
+    whole, first = Guard(WatchConfig(skips=2)), Guard(WatchConfig(skips=2))
+    for step, loss in enumerate(losses):
+        whole.usable(step, loss, 1.0 + loss)
+        first.usable(step, loss, 1.0 + loss)
+    second = Guard(WatchConfig(skips=2))
+    second.remember(json.loads(json.dumps(first.remembered())))
+    assert second.remembered() == whole.remembered()
+    assert len(whole.losses) == WatchConfig().window
+    # The second of two in a row, though the first was before the resume.
+    assert not second.usable(500, math.nan, 1.0)
+    assert second.reason == "2 steps in a row had no finite loss or gradient"
+    second.remember({})
+    assert (len(second.losses), second.in_a_row, second.reason) == (0, 0, "")
+
+
 def test_settings_of_the_watch_are_checked() -> None:
     with pytest.raises(UnknownNameError, match="rollback, stop"):
         TrainingConfig.from_dict({"watch": {"on_divergence": "pray"}})
@@ -163,6 +181,28 @@ def test_poison_for_ever_stops_with_the_checkpoint_kept(
     poison(set())
     train(config, tmp_path / "run", ssp=ssp, resume=True)
     assert read_log(tmp_path / "run")[-1]["step"] == 8
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_resumed_training_remembers_what_it_watched(
+    threads: int,
+    tmp_path: Path,
+    config: TrainingConfig,
+    ssp: tuple[str, ...],
+    poison: Callable[..., None],
+) -> None:
+    poison({3, 4})
+    folder = train(config, tmp_path / "run", ssp=ssp, stop_after=4)
+    # Step 4 was skipped, and so is step 5: two in a row, as without the stop between them.
+    again = replace(config, optimiser=replace(config.optimiser, threads=threads))
+    if threads == config.optimiser.threads:
+        with pytest.raises(TrainingError, match="diverged at step 5: 2 steps in a row"):
+            train(again, folder, ssp=ssp, resume=True)
+        return
+    # With other settings it begins anew.
+    train(again, folder, ssp=ssp, resume=True)
+    assert [r["skipped"] for r in read_log(folder)] == [0, 0, 0, 1, 2, 2, 2, 2]
 
 
 @pytest.mark.real_data

@@ -6,6 +6,8 @@ import logging
 import math
 import statistics
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 from jpassed.training.config import WatchConfig
 
@@ -47,6 +49,21 @@ class Guard:
         self.in_a_row = 0
         self.quiet_until = 0
         self.reason = ""
+
+    def remembered(self) -> dict[str, Any]:
+        """What a checkpoint keeps, as numbers and lists of them."""
+        return {
+            "losses": list(self.losses), "norms": list(self.norms),
+            "in_a_row": self.in_a_row, "quiet_until": self.quiet_until,
+        }  # fmt: skip
+
+    def remember(self, kept: Mapping[str, Any]) -> None:
+        """Go on from what `remembered` gave; from nothing where it is empty."""
+        self.forget()
+        self.losses.extend(kept.get("losses", ()))
+        self.norms.extend(kept.get("norms", ()))
+        self.in_a_row = int(kept.get("in_a_row", 0))
+        self.quiet_until = int(kept.get("quiet_until", 0))
 
     def usable(self, step: int, loss: float, norm: float) -> bool:
         """Whether the step may be taken; warns of what is out of the ordinary.

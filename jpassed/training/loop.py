@@ -207,6 +207,8 @@ class _Trainer:
             self.history.append({"step": step, "changes": changes})
         self.rollbacks = int(record.get("rollbacks", 0))
         self.guard.skipped = int(record.get("skipped", 0))
+        # With other settings other losses are ordinary, and so they are after a divergence.
+        self.guard.remember({} if changes else record.get("guard", {}))
         logger.info("resumed at step %d", step)
         return step
 
@@ -388,6 +390,6 @@ class _Trainer:
                 "training": self._settings(),
                 "kinds": list(self.vocabulary.names), "started_from": self.started_from,
                 "rollbacks": self.rollbacks, "skipped": self.guard.skipped,
-                "optimiser": self.config.optimiser.name,
+                "guard": self.guard.remembered(), "optimiser": self.config.optimiser.name,
             },
         )  # fmt: skip
