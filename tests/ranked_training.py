@@ -8,11 +8,16 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from tiny_training import TINY
+
+PATIENCE = 300.0
+"""Seconds after which ranks that did not finish are taken for lost."""
 
 RUN = (
     "import sys; from jpassed.training.loop import train; "
@@ -34,32 +39,59 @@ def tiny_config(folder: Path, ssp: str, **optimiser: Any) -> Path:
     return path
 
 
+@contextmanager
+def held_port() -> Iterator[tuple[str, int]]:
+    """A free port, and the descriptor of a socket that keeps it for processes which inherit it.
+
+    The socket is bound and does not listen: nobody else is given its port, and the first rank may
+    listen on it, as it sets ``SO_REUSEADDR``.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("", 0))
+        yield str(held.getsockname()[1]), held.fileno()
+
+
 def start_ranks(
     count: int, config: Path, output: Path, stop_after: int = 0
 ) -> list[subprocess.Popen[str]]:
     """Start the ranks plainly: with the environment that torchrun sets, and without it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     command = [sys.executable, "-c", RUN, str(config), str(output), str(stop_after)]
-    return [
-        subprocess.Popen(
-            command,
-            env={**os.environ, **own, "RANK": str(r), "LOCAL_RANK": str(r), "OMP_NUM_THREADS": "1"},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for r in range(count)
-    ]
+    with held_port() as (port, holder):
+        own = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        own["OMP_NUM_THREADS"] = "1"
+        return [
+            subprocess.Popen(
+                command,
+                env={**os.environ, **own, "RANK": str(r), "LOCAL_RANK": str(r)},
+                stderr=subprocess.PIPE,
+                text=True,
+                pass_fds=(holder,),
+            )
+            for r in range(count)
+        ]
 
 
 def finish(ranks: list[subprocess.Popen[str]]) -> list[str]:
-    """Wait for all; what each said on stderr."""
-    said = [rank.communicate()[1] for rank in ranks]
-    for rank, text in zip(ranks, said, strict=True):
-        assert rank.returncode == 0, text
-    return said
+    """Wait for all; what each said on stderr. One that fails, or time that is up, ends them all."""
+    said: dict[int, str] = {}
+    ended: list[int] = []
+    until = time.monotonic() + PATIENCE
+    while len(said) < len(ranks):
+        for number, rank in enumerate(ranks):
+            if number in said:
+                continue
+            try:
+                said[number] = rank.communicate(timeout=0.2)[1]
+            except subprocess.TimeoutExpired:
+                late = time.monotonic() > until
+                if late or any(other.returncode for other in ranks):
+                    ended.append(number)
+                    rank.kill()
+    texts = [said[number] for number in range(len(ranks))]
+    codes = [rank.returncode for rank in ranks]
+    assert codes == [0] * len(ranks), f"{codes}, killed here: {ended}\n" + "\n".join(texts)
+    return texts
 
 
 def kill_after(lines: int, log: Path, ranks: list[subprocess.Popen[str]]) -> None:

@@ -57,6 +57,7 @@ def test_the_comparison_sees_what_differs(tool: ModuleType, tmp_path: Path, ssp:
     found = tool.differences(one, other)
     assert found[0] == "the log (3 and 4 steps)"
     assert found[1].startswith("the files: ")
+    assert len(found) == 2
     with pytest.raises(SystemExit, match="repeats or lacks steps"):
         tool.check_files(other)
 

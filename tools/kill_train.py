@@ -22,11 +22,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from jpassed.nn.checkpoint import CARD, WEIGHTS, read_model
@@ -58,25 +61,44 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@contextmanager
+def held_port() -> Iterator[tuple[str, int]]:
+    """A free port, and the descriptor of a socket that keeps it for processes which inherit it.
+
+    The socket is bound and does not listen: nobody else is given its port, and the first rank may
+    listen on it, as it sets ``SO_REUSEADDR``.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("", 0))
+        yield str(held.getsockname()[1]), held.fileno()
+
+
 def start(config: Path, output: Path, ranks: int) -> list[subprocess.Popen[bytes]]:
     """`jpassed train --resume`, once a rank."""
     command = [
         sys.executable, "-m", "jpassed", "train", str(config), "-o", str(output), "--resume",
         "--device", "cpu",
     ]  # fmt: skip
-    own = {}
-    if ranks > 1:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        own = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [
-        subprocess.Popen(
-            command, env={**os.environ, **own, "RANK": str(r), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        for r in range(ranks)
-    ]  # fmt: skip
+    with held_port() as (port, holder):
+        own = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        return [
+            subprocess.Popen(
+                command, env={**os.environ, **own, "RANK": str(r), "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(holder,),
+            )
+            for r in range(ranks)
+        ]  # fmt: skip
+
+
+def failed(running: list[subprocess.Popen[bytes]]) -> bool:
+    """Wait for all ranks; one that fails ends the others, as they would wait for it."""
+    while any(process.poll() is None for process in running):
+        if any(process.returncode for process in running):
+            for process in running:
+                process.kill()
+        time.sleep(0.05)
+    return any(process.returncode for process in running)
 
 
 def steps_done(output: Path) -> int:
@@ -108,9 +130,11 @@ def kill_once(
     lived = victim.poll() is None
     if lived:
         victim.send_signal(signal.SIGKILL)
+    if not lived and failed(running):
+        raise SystemExit("a rank failed that nobody had killed")
     for process in running:
         try:
-            process.wait(PATIENCE if lived else None)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             # It waits for one that will not come; torchrun ends it at once.
             process.kill()
@@ -130,6 +154,14 @@ def check_files(output: Path) -> None:
             raise SystemExit(f"the log repeats or lacks steps: {steps}")
 
 
+def records_of(folder: Path) -> dict[str, Any]:
+    """What a checkpoint tells beside its tensors, clocks apart."""
+    with safe_open(str(folder / STATE), framework="pt") as file:
+        record: dict[str, Any] = json.loads(file.metadata()["record"])
+    record.pop("seconds")
+    return record
+
+
 def differences(one: Path, other: Path) -> list[str]:
     """What differs between two finished trainings, clocks apart."""
     found = []
@@ -146,6 +178,8 @@ def differences(one: Path, other: Path) -> list[str]:
     )
     if not same:
         found.append("the state")
+    if records_of(one) != records_of(other):
+        found.append("the record of the state")
     if (one / WEIGHTS).read_bytes() != (other / WEIGHTS).read_bytes():
         found.append("the weights of the model")
     cards = [json.loads((folder / CARD).read_text()) for folder in (one, other)]
@@ -177,7 +211,7 @@ def kill_and_compare(
     while not steps_done(whole) and running[0].poll() is None:
         time.sleep(0.01)
     startup = time.monotonic() - began
-    if any([process.wait() for process in running]):
+    if failed(running):
         raise SystemExit("the uninterrupted training failed")
     chance = random.Random(seed)
     at: list[int] = []
@@ -190,7 +224,7 @@ def kill_and_compare(
         if not hit:
             break
     leftovers = sum(p.name.endswith(".tmp") for p in output.iterdir()) if output.exists() else 0
-    if any([process.wait() for process in start(config, output, ranks)]):
+    if failed(start(config, output, ranks)):
         raise SystemExit("the last resume failed")
     check_files(output)
     return {
