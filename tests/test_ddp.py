@@ -37,7 +37,9 @@ def check_same(one: Path, other: Path) -> None:
     assert [r["step"] for r in second] == list(range(1, 9))
     for mine, theirs in zip(first, second, strict=True):
         for name in FIGURES:
-            assert theirs[name] == pytest.approx(mine[name], rel=2e-6, abs=2e-6), name
+            # A gradient has lost more digits than a loss; a wrong average would be off by far more.
+            digits = 1e-5 if name == "gradient_norm" else 2e-6
+            assert theirs[name] == pytest.approx(mine[name], rel=digits, abs=2e-6), name
         for name in ("objects", "weight_ess", "learning_rate", "skipped"):
             assert theirs[name] == mine[name]
     weights = read_model(one).network.state_dict()
