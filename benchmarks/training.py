@@ -8,9 +8,10 @@ float32 and bfloat16. `--times 1,4,16` repeats them with so many times the objec
 what a GPU needs to be busy: `--device cuda --times 1,4,16,64`. `--ranks 2` also trains with one and
 with two processes, of one thread each, and compares their pace.
 
-A sample is an object that a step trains on. Operations are those of the matrix products, forwards
-and backwards, two for a multiplication with an addition; the share is against the rate of a square
-product of the same precision, measured in the same run.
+A sample is an object that a step trains on. A step's time contains what its new galaxies cost the
+simulator. Operations are those of the matrix products, forwards and backwards, two for a
+multiplication with an addition; the share is against the rate of a square product of the same
+precision, measured in the same run.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from host_reads import HostReads
 from machine import describe, in_words, matrix_rate, wait_for
 from markdown_blocks import markdown_table, replace_block
 from measuring import megaflop
-from ranks_pace import pace
+from ranks_pace import grids_and_lines, pace
 
 from jpassed.training.config import TrainingConfig
 from jpassed.training.loop import _Trainer
@@ -67,9 +68,13 @@ def times_as_many(config: TrainingConfig, times: int, precision: str) -> Trainin
 
 
 def measure(
-    config: TrainingConfig, setup: Setup, device: torch.device, steps: int
+    config: TrainingConfig, setup: Setup, device: torch.device, steps: int, simulation: float
 ) -> dict[str, Any]:
-    """Pace of a training, its parts, and its operations."""
+    """Pace of a training, its parts, and its operations.
+
+    `simulation` is what the galaxies that are made anew cost a step, in seconds: the pool makes
+    many at once, between steps. Their operations are not counted.
+    """
     with tempfile.TemporaryDirectory() as folder:
         trainer = _Trainer(config, setup, Path(folder), device)
     numbers = range(1, steps + 1)
@@ -85,7 +90,8 @@ def measure(
     learning = seconds(lambda n: trainer.loss(*asked[n])[0].backward(), numbers, device)
     precision = config.optimiser.precision
     rate = matrix_rate(getattr(torch, precision), device.type)["gflops_by_processor_time"]
-    spent = sum(whole) / (1 if device.type == "cuda" else torch.get_num_threads())
+    at_once = 1 if device.type == "cuda" else torch.get_num_threads()
+    spent = sum(whole) / at_once + steps * simulation
     objects = config.objects_per_step
     return {
         "precision": precision,
@@ -97,8 +103,9 @@ def measure(
         "matrix_gflops": rate,
         "share_of_matrix_rate": operations / spent / 1e9 / rate,
         "share_of_time": {
-            "drawing": sum(drawing) / sum(whole),
-            "loss and gradient": sum(learning) / sum(whole),
+            "drawing": sum(drawing) / at_once / spent,
+            "loss and gradient": sum(learning) / at_once / spent,
+            "simulation": steps * simulation / spent,
         },
         "host_reads_per_step": sum(reads.places.values()) / steps,
     }
@@ -122,9 +129,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     small = replace(simulation, pool=min(simulation.pool, 2 * simulation.segment))
     options = replace(config.optimiser, validation=256, threads=arguments.threads)
     config = replace(config, simulation=small, optimiser=options)
-    ssp = arguments.folder / "ssp"
-    grids = tuple(str(ssp / f"ssp_{n}.npz") for n in ("bc03_lr_chabrier", "emiles_kroupa"))
-    lines = str(ssp / "fsps_nebular" / "ZAU_ND_mist.lines")
+    grids, lines = grids_and_lines(arguments.folder)
     setup = prepare(config, device, ssp=grids, lines=lines)
     setup.pool.fill()
     made = simulator_pace(setup, device)
@@ -139,11 +144,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     for times in arguments.times:
         for precision in PRECISIONS:
-            row = measure(times_as_many(config, times, precision), setup, device, arguments.steps)
-            row["share_of_time"]["simulation"] = (
-                found["simulated_per_step"] / made / row["seconds_per_step"]
-            )
-            found["rows"].append(row)
+            larger = times_as_many(config, times, precision)
+            cost = found["simulated_per_step"] / made
+            found["rows"].append(measure(larger, setup, device, arguments.steps, cost))
             gc.collect()
     if arguments.ranks > 1:
         found["ranks"] = pace(config, grids, lines, (1, arguments.ranks), arguments.steps)

@@ -41,10 +41,30 @@ def test_the_pace_of_a_training_is_measured(
             row["mflop_per_sample"] * row["samples_per_second"], rel=1e-6
         )
         assert set(row["share_of_time"]) == {"drawing", "loss and gradient", "simulation"}
+        # What the simulator takes is a part of the time that shares and pace refer to.
+        simulation = found["simulated_per_step"] / found["simulated_per_second"]
+        assert row["share_of_time"]["simulation"] * row["seconds_per_step"] == pytest.approx(
+            simulation
+        )
+        assert 0 < row["share_of_time"]["simulation"] < 1
+        assert row["samples_per_second"] * row["seconds_per_step"] == pytest.approx(288)
     text = training.as_markdown(found)
     assert text.count("| bfloat16 |") == 1
     assert "Measured on" in text
     json.dumps(found)
+
+
+def test_losses_of_ranks_are_compared(
+    benchmarks: None, tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ranks_pace
+
+    config = tiny_config(tmp_path, str(real_data / "ssp" / "ssp_bc03_lr_chabrier.npz"))
+    given = [str(real_data), "--config", str(config), "--smaller", "1", "--steps", "3"]
+    one, two = ranks_pace.main([*given, "--ranks", "1,2"])
+    assert (one["steps"], one["loss"], one["gradient_norm"]) == (3, 0.0, 0.0)
+    assert 0 <= two["loss"] < 1e-5
+    assert "2 rank(s), 3 steps: loss within" in capsys.readouterr().out
 
 
 def test_the_pace_of_the_simulator_is_measured(
