@@ -109,10 +109,12 @@ def test_fits_image_without_a_table(refused, tmp_path):
     assert "table" in message
 
 
-def test_folder_as_input(refused, tmp_path):
+def test_folder_as_input(annotate, refused, tmp_path):
     folder = tmp_path / "folder.fits"
     folder.mkdir()
-    assert folder.name in refused(folder)
+    shown = annotate(folder)  # it might have Parquet files
+    assert shown.exit_code == 2 and "folders want -o OUT" in shown.stderr
+    assert folder.name in refused(folder, "-o", str(tmp_path / "out"))
 
 
 def test_unknown_format_lists_the_known_ones(refused, tmp_path):

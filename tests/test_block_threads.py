@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -76,7 +77,7 @@ def test_threads_are_few_and_each_is_alone():
 
 def test_an_error_in_a_block_is_that_of_the_call():
     torch.set_num_threads(2)
-    model = small_model()
+    model = copy.deepcopy(small_model())
     with torch.no_grad():
         model.network.head.linear.weight.set_(torch.zeros(1, 1, 1))
     with pytest.raises((RuntimeError, IndexError)):

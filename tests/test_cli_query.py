@@ -64,7 +64,7 @@ def loopback(tap, tmp_path_factory, monkeypatch):
         (["annotate", "--tap", "gaia", "--adql", "x"], "--tap wants --adql and -o OUT"),
         (["annotate", "a.fits", "--tap", "gaia", "--adql", "x", "-ox.fits"], "and no IN"),
         (["annotate", "a.fits", "--maxrec", "3"], "--maxrec: only with --tap."),
-        (["annotate"], "Missing argument 'IN' (or --tap SERVICE)"),
+        (["annotate"], "Missing argument 'IN' (or --tap SERVICE, or --hats"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
