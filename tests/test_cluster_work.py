@@ -47,6 +47,23 @@ def test_a_task_of_an_earlier_run_writes_nothing_into_the_new_work(begin, rows):
     assert [path.name for path in new.folder.iterdir()] == [HIDDEN]
 
 
+@pytest.mark.parametrize(
+    ("limits", "groups"),
+    [((10_000, 1 << 30), [80]), ((32, 1 << 30), [32, 32, 16]), ((10_000, 1), [16] * 5)],
+)
+def test_row_groups_are_of_several_slices_but_bounded(begin, rows, monkeypatch, limits, groups):
+    monkeypatch.setattr(parts, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr(parts, "ROWS_A_GROUP", limits[0])
+    monkeypatch.setattr(parts, "BYTES_A_GROUP", limits[1])
+    work = begin()
+    twice = pyarrow.concat_tables([rows, rows])
+    assert parts.write_part(str(work.folder), work.token, "a.parquet", [twice], (0,))[0] == 80
+    known = pyarrow.parquet.read_metadata(work.folder / "a.parquet")
+    assert [known.row_group(k).num_rows for k in range(known.num_row_groups)] == groups
+    found = pyarrow.parquet.read_table(work.folder / "a.parquet")
+    assert found["id"].to_pylist() == twice["id"].to_pylist()
+
+
 def test_a_task_that_outlives_its_work_does_not_end_in_the_new_one(begin, rows):
     old = begin()
 

@@ -27,7 +27,13 @@ from jpassed.weights import load_model
 __all__ = ["ROWS_AT_ONCE", "PartAnnotator", "part_annotator", "rows_of", "write_part"]
 
 ROWS_AT_ONCE = 16_384
-"""Rows that are annotated and written at a time: what a worker needs in memory beside its part."""
+"""Rows that are annotated at a time."""
+
+ROWS_A_GROUP, BYTES_A_GROUP = 131_072, 1 << 27
+"""A row group of the output is full with so many rows, or bytes in memory.
+
+Each has some 20 kB of footer, and readers like row groups of a hundred MB.
+"""
 
 _MESSAGES = "jpassed.annotation.task"
 
@@ -165,12 +171,31 @@ def write_part(
         with pyarrow.parquet.ParquetWriter(
             temporary, annotator.work.schema, compression="zstd"
         ) as writer:
+            group: list[Any] = []
             for batch in batches:
                 for start in range(0, batch.num_rows, ROWS_AT_ONCE):
                     chunk = batch.slice(start, ROWS_AT_ONCE)
-                    writer.write_table(annotator(chunk, [*key, rows]))
+                    group.append(annotator(chunk, [*key, rows]))
                     rows += chunk.num_rows
+                    if _is_full(group):
+                        _write_group(writer, group)
+            _write_group(writer, group)
     return rows, messages
+
+
+def _is_full(group: list[Any]) -> bool:
+    rows = sum(table.num_rows for table in group)
+    return rows >= ROWS_A_GROUP or sum(table.nbytes for table in group) >= BYTES_A_GROUP
+
+
+def _write_group(writer: Any, group: list[Any]) -> None:
+    """Write tables as one row group, and forget them."""
+    import pyarrow
+
+    if group:
+        table = pyarrow.concat_tables(group)
+        writer.write_table(table, row_group_size=max(1, table.num_rows))
+        group.clear()
 
 
 def rows_of(path: Path) -> int:
