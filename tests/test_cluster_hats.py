@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
+import pyarrow.parquet
 import pytest
 from astropy import units as u
 from click.testing import CliRunner
@@ -25,6 +27,7 @@ lsdb = pytest.importorskip("lsdb")
 pytestmark = pytest.mark.xdist_group("cluster_hats")
 
 OPTIONS = {"outputs": OUTPUTS, "device": "cpu"}
+QUICK = {"outputs": "z", "chi2": "none", "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +75,6 @@ def test_numbers_are_those_of_one_machine_to_the_last_bit(annotated, expected, g
 
 
 def test_columns_of_the_catalogue_stay_as_they_are(annotated, hats):
-    import pyarrow.parquet
-
     old = sorted((hats / "dataset").rglob("Npix=*.parquet"))
     new = sorted((annotated / "dataset").rglob("Npix=*.parquet"))
     assert len(old) > 3
@@ -114,7 +115,6 @@ def test_units_descriptions_and_ucds_are_carried_along(annotated, expected):
 
 
 def test_the_list_of_columns_and_the_votable_header_say_the_same(annotated):
-    import pyarrow.parquet
     from astropy.io.votable import parse_single_table
 
     listed = read_catalog(annotated / COLUMN_LIST)
@@ -201,6 +201,24 @@ def test_an_earlier_output_is_replaced_when_asked(hats, scheduler, tmp_path):
     assert "jp_logmstar" in schema
     assert "jp_z" not in schema
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_catalogue_that_changed_is_not_gone_on_with(hats, scheduler, tmp_path):
+    out, own = tmp_path / "out", tmp_path / "own"
+    shutil.copytree(hats, own)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate_hats(own, out, scheduler=scheduler, progress=stop, **QUICK)
+    path = sorted((own / "dataset").rglob("Npix=*.parquet"))[-1]
+    table = pyarrow.parquet.read_table(path, partitioning=None)
+    seen = pyarrow.array(np.asarray(table["rSDSS"]) * 2, pyarrow.float32())
+    table = table.set_column(table.schema.get_field_index("rSDSS"), "rSDSS", seen)
+    pyarrow.parquet.write_table(table, path)
+    with pytest.raises(FileError, match=r"other source left \(the catalogue has changed\)"):
+        annotate_hats(own, out, scheduler=scheduler, resume=True, **QUICK)
 
 
 @pytest.mark.parametrize(

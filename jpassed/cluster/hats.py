@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from jpassed.cluster.described import COLUMN_LIST, describe_schema
 from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
-from jpassed.cluster.work import EXAMPLE_ROWS, Work, all_options, open_work, remove_traces
+from jpassed.cluster.source_files import digest_of_files
+from jpassed.cluster.work import (
+    EXAMPLE_ROWS,
+    Work,
+    all_options,
+    open_work,
+    remove_traces,
+)
 from jpassed.exceptions import FileError, InputError, MissingDependencyError
 from jpassed.io.folders import check_folder
 from jpassed.io.texts import one_line
@@ -20,8 +27,11 @@ __all__ = ["annotate_hats"]
 
 logger = logging.getLogger(__name__)
 
-_COPIED = ("partition_info.csv", "point_map.fits", "skymap*.fits")
+_COPIED = ("point_map.fits", "skymap.fits")
 """Files of a catalogue that tell where its rows are: the same of the annotated one."""
+
+FEW_ROW_GROUPS = 10_000
+"""Beyond so many ``_metadata``, which has the footers of all files, is left out: 20 kB each."""
 
 
 def annotate_hats(
@@ -101,6 +111,7 @@ def annotate_hats(
         "hats": str(info.catalog_name),
         "rows": total,
         "partitions": hashlib.sha256(repr(sorted(map(str, pixels))).encode()).hexdigest()[:16],
+        "files": _digest_of_local(opened, pixels),
     }
     work = open_work(output, source, example, chosen, resume=resume, overwrite=overwrite)
     left = [p for p in pixels if not (work.folder / _pixel_path(p)).is_file()]
@@ -108,7 +119,7 @@ def annotate_hats(
     before = 0
     if left:
         if len(left) < len(pixels):
-            before = sum(rows for p, rows in _lengths(work, pixels) if p not in set(left))
+            before = sum(rows for rows, _ in _sizes(work, set(pixels) - set(left)).values())
         with work.kept_if_begun(), cluster_client(scheduler, workers) as client:
             mapped = opened.partitions[left].map_partitions(
                 _annotate_pixel,
@@ -126,8 +137,9 @@ def annotate_hats(
                 read=_read,
                 progress=None if progress is None else lambda n, all: progress(before + n, all),
             )
-    rows = sum(n for _, n in _lengths(work, pixels))
-    _complete(work, opened, Path(output).name, rows)
+    sizes = list(_sizes(work, pixels).values())
+    rows, groups = (sum(counts) for counts in zip(*sizes, strict=True))
+    _complete(work, opened, Path(output).name, rows, groups)
     work.finish(output, overwrite)
     return rows
 
@@ -163,6 +175,22 @@ def _example(opened: Any, columns: str | Path | None) -> Any:
             schema = rows.schema.with_metadata(_file_metadata(opened))
             return rows.cast(describe_schema(schema, folder=base, columns=columns))
     raise InputError(f"{base}: the catalogue has no rows")
+
+
+def _pixel_files(base: Any, pixel: Any, suffix: str) -> list[Any]:
+    """Files of a partition: one, or those of its folder in their order, as LSDB reads them."""
+    import hats.io.paths
+
+    path = hats.io.paths.pixel_catalog_file(base, pixel, npix_suffix=suffix)
+    return sorted(path.rglob("*.parquet"), key=str) if suffix == "/" else [path]
+
+
+def _digest_of_local(opened: Any, pixels: list[Any]) -> str | None:
+    structure = opened.hc_structure
+    base, suffix = structure.catalog_base_dir, structure.catalog_info.npix_suffix
+    if base.protocol not in ("", "file", "local"):
+        return None
+    return digest_of_files(f.path for p in pixels for f in _pixel_files(base, p, suffix))
 
 
 def _file_metadata(opened: Any) -> dict[bytes, bytes]:
@@ -219,14 +247,50 @@ def _pixel_path(pixel: Any) -> str:
     )
 
 
-def _lengths(work: Work, pixels: list[Any]) -> list[tuple[Any, int]]:
-    from jpassed.cluster.parts import rows_of
+def _sizes(work: Work, pixels: Iterable[Any]) -> dict[Any, tuple[int, int]]:
+    """Rows and row groups of partitions that were written."""
+    import pyarrow.parquet
 
-    paths = [(p, work.folder / _pixel_path(p)) for p in pixels]
-    return [(p, rows_of(path)) for p, path in paths if path.is_file()]
+    found = {}
+    for pixel in pixels:
+        path = work.folder / _pixel_path(pixel)
+        try:
+            known = pyarrow.parquet.read_metadata(path)
+        except (pyarrow.ArrowException, OSError) as exc:
+            raise FileError(f"{path} cannot be read: {one_line(exc)}") from exc
+        found[pixel] = (int(known.num_rows), int(known.num_row_groups))
+    return found
 
 
-def _complete(work: Work, opened: Any, name: str, rows: int) -> None:
+def _shown(names: Sequence[str], work: Work) -> list[str]:
+    """Columns that LSDB opens unasked: those of the catalogue that are still there, and the new."""
+    return [*(name for name in names if name in work.task["kept"]), *work.new]
+
+
+def _copy(path: Any, folder: Path) -> bool:
+    """Copy a file that a catalogue may have; False if it has none, or none that can be read."""
+    target = folder / path.name
+    try:
+        with path.open("rb") as old, open(target, "wb") as new:
+            shutil.copyfileobj(old, new)
+    except Exception as exc:  # servers and their clients raise errors of many kinds
+        target.unlink(missing_ok=True)
+        level = logging.DEBUG if isinstance(exc, FileNotFoundError) else logging.WARNING
+        logger.log(level, "%s is left out: %s", path, one_line(exc))
+        return False
+    return True
+
+
+def _other_skymaps(base: Any) -> list[Any]:
+    """Maps of other resolutions, where the storage can say which there are."""
+    try:
+        return sorted(base.glob("skymap.*.fits"), key=str)
+    except Exception as exc:  # servers that list no folders
+        logger.info("%s: maps beside skymap.fits are left out: %s", base, one_line(exc))
+        return []
+
+
+def _complete(work: Work, opened: Any, name: str, rows: int, groups: int) -> None:
     """Write what makes a HATS catalogue of the partitions."""
     import hats.io
     import pyarrow.parquet
@@ -237,11 +301,12 @@ def _complete(work: Work, opened: Any, name: str, rows: int) -> None:
         raise FileError(
             f"{base} says that it has {info.total_rows} rows; its partitions have {rows}"
         )
-    for pattern in _COPIED:
-        for path in base.glob(pattern):
-            with path.open("rb") as old, open(work.folder / path.name, "wb") as new:
-                shutil.copyfileobj(old, new)
-    hats.io.write_parquet_metadata(work.folder)
+    if not _copy(base / "partition_info.csv", work.folder):
+        structure.partition_info.write_to_file(catalog_path=work.folder)
+    for path in [*(base / name for name in _COPIED), *_other_skymaps(base)]:
+        _copy(path, work.folder)
+    if groups <= FEW_ROW_GROUPS:
+        hats.io.write_parquet_metadata(work.folder)
     pyarrow.parquet.write_metadata(work.schema, work.folder / "dataset" / "_common_metadata")
     shown = info.default_columns
     told = work.schema_meta()
@@ -249,7 +314,7 @@ def _complete(work: Work, opened: Any, name: str, rows: int) -> None:
         catalog_name=name,
         total_rows=rows,
         npix_suffix=".parquet",
-        default_columns=None if shown is None else [*shown, *work.new],
+        default_columns=None if shown is None else _shown(shown, work),
         **info.new_provenance_dict(work.folder, builder=f"jpassed {work.task['jpassed']}"),
         **{key: str(value) for key, value in told.items() if str(key).startswith("jp_")},
     )

@@ -14,7 +14,13 @@ from typing import Any
 from jpassed.cluster.described import COLUMN_LIST, describe_schema
 from jpassed.cluster.parts import ROWS_AT_ONCE, rows_of
 from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
-from jpassed.cluster.work import EXAMPLE_ROWS, all_options, open_work, remove_traces
+from jpassed.cluster.source_files import digest_of_files
+from jpassed.cluster.work import (
+    EXAMPLE_ROWS,
+    all_options,
+    open_work,
+    remove_traces,
+)
 from jpassed.exceptions import FileError, InputError
 from jpassed.io.folders import check_folder
 from jpassed.io.texts import one_line
@@ -100,6 +106,7 @@ def annotate_parquet_folder(
         "folder": str(place),
         "rows": total,
         "parts": hashlib.sha256(told.encode()).hexdigest()[:16],
+        "files": digest_of_files(dict.fromkeys(part.source for part in parts)),
     }
     work = open_work(output, source, example, chosen, resume=resume, overwrite=overwrite)
     left = [part for part in parts if not (work.folder / part.path).is_file()]

@@ -221,7 +221,9 @@ def open_work(
     told = json.loads(json.dumps(PageAnnotator(**options).task, default=as_json))
     work, result = _begin(folder, example, options)
     told.pop("batch_size", None)
-    work.task.update(source=dict(source), decides=told)
+    # Its values, not its buffers: those hold whatever was in memory where a row has no value.
+    first = hashlib.sha256(repr(example.to_pylist()).encode()).hexdigest()[:16]
+    work.task.update(source={**source, "first": first}, decides=told)
     if folder.exists():
         if not _is_lost(folder):
             if resume or not overwrite:
@@ -332,8 +334,9 @@ def _go_on(work: Work, resume: bool) -> Work:
     differ = [name for name in given if old.task.get(name) != work.task.get(name)]
     if differ:
         raise FileError(
-            f"{work.folder} is what an earlier run with other {', '.join(differ)} left; run that "
-            "again, choose another output, or remove the folder"
+            f"{work.folder} is what an earlier run with other {', '.join(differ)} left"
+            f"{' (the catalogue has changed)' if 'source' in differ else ''}; run that again, "
+            "choose another output, or remove the folder"
         )
     try:
         old.scratch.mkdir(exist_ok=True)
