@@ -103,7 +103,7 @@ def cluster_client(scheduler: str | None = None, workers: int | None = None) -> 
                 n_workers=n,
                 threads_per_worker=1,
                 processes=True,
-                dashboard_address=":0",
+                dashboard_address="127.0.0.1:0",  # not for the whole network
                 silence_logs=logging.CRITICAL,
             ) as cluster,
             distributed.Client(cluster) as client,
