@@ -82,13 +82,25 @@ class ChildrenMemory:
         self._watch.join()
 
     def _look(self) -> None:
+        own = _command(Path("/proc/self"))
         while True:
-            for path in Path("/proc").glob("[0-9]*/status"):
-                found = _status(path)
+            for folder in Path("/proc").glob("[0-9]*"):
+                # Between fork and exec a child has the memory, and the command, of its parent.
+                if _command(folder) == own:
+                    continue
+                found = _status(folder / "status")
                 if found.get("PPid") == os.getpid():
                     self.peak = max(self.peak, found.get("VmHWM", 0.0) * 1024 / 1e6)
             if self._end.wait(self.EVERY):
                 return
+
+
+def _command(folder: Path) -> bytes:
+    """Command line of a process, empty if it has ended."""
+    try:
+        return (folder / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def _status(path: Path) -> dict[str, float]:
