@@ -23,6 +23,9 @@ __all__ = [
     "UnrecognisedTableError",
 ]
 
+# A terminal holds some sixty names; of a catalogue's columns the most similar are enough.
+CHOICES_SHOWN, CHOICES_OF_MANY = 64, 20
+
 
 class JpassedError(Exception):
     """Base class of every error that jpassed raises on purpose."""
@@ -56,7 +59,7 @@ class UnknownNameError(InputError, KeyError):
     name : str
         The name that was given.
     choices : iterable of str
-        The valid names; they are listed in the message, nearest first.
+        The valid names. The message lists them, or of many only the most similar.
     """
 
     def __init__(self, what: str, name: object, choices: Iterable[str]) -> None:
@@ -64,6 +67,15 @@ class UnknownNameError(InputError, KeyError):
         near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         shown = ", ".join(valid) if valid else "(none)"
+        if len(valid) > CHOICES_SHOWN:
+            # Of a column and its errors the first says it all.
+            known = set(valid)
+            own = [
+                one for one in valid
+                if not (one.endswith("_err") and one.removesuffix("_err") in known)
+            ]  # fmt: skip
+            similar = difflib.get_close_matches(str(name), own, n=CHOICES_OF_MANY, cutoff=0.0)
+            shown = f"{', '.join(similar)}, ... ({len(valid)} in all)"
         self.message = f"unknown {what} {str(name)!r}.{hint} Valid choices: {shown}"
         super().__init__(self.message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import IO, Any
 
@@ -70,6 +71,18 @@ class Application(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of these words; a slip of the finger is told the nearest names."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=3)
+            if near:
+                error.message += f" Did you mean {' or '.join(repr(name) for name in near)}?"
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """

@@ -84,7 +84,8 @@ def read_fits(content: bytes, path: Path, part: str | None) -> Any:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             with fits.open(BytesIO(content), memmap=False) as hdus:
-                hdu = choose_table(list(hdus), path, part)
+                # FITS is written in blocks of 2880 bytes.
+                hdu = choose_table(list(hdus), path, part, cut=len(content) % 2880 != 0)
                 if hdus[0].header.get("COLFITS") is True:
                     raise FileError(
                         f"{path} is TOPCAT's column-oriented FITS (colfits), a single row of whole "
@@ -93,7 +94,7 @@ def read_fits(content: bytes, path: Path, part: str | None) -> Any:
                 names = [str(name) for name in hdu.columns.names]
                 refuse_duplicates(names, path)
                 if any("truncated" in str(w.message) for w in caught):
-                    raise FileError(f"{path} is truncated: the file is shorter than it says")
+                    raise FileError(f"{path} is truncated: shorter than its header says; copy it again")
                 cards = {
                     (key, k): hdu.header.get(f"{prefix}{k}")
                     for prefix, key in _CARDS.items()
@@ -170,13 +171,18 @@ def _add_votable_meta(table: Any, meta: dict[str, Any], columns: dict[str, dict[
         info.meta = {**(info.meta or {}), **further}
 
 
-def choose_table(hdus: list[Any], path: Path, part: str | None) -> Any:
-    """The HDU that `part` names, or the only one with a table; raises `FileError` for others."""
+def choose_table(hdus: list[Any], path: Path, part: str | None, cut: bool = False) -> Any:
+    """The HDU that `part` names, or the only one with a table; raises `FileError` for others.
+
+    With `cut` the file ends within a block, which is why it may have none.
+    """
     from astropy.io import fits
 
     tables = [k for k, hdu in enumerate(hdus) if isinstance(hdu, fits.BinTableHDU | fits.TableHDU)]
     listed = ", ".join(f"{k} {hdus[k].name!r} ({len(hdus[k].columns)} columns)" for k in tables)
     if not tables:
+        if cut:
+            raise FileError(f"{path} is truncated: it ends before its table; copy it again")
         kinds = ", ".join(type(hdu).__name__ for hdu in hdus) or "nothing"
         raise FileError(f"{path} has no table; it holds {kinds}")
     if part is None:

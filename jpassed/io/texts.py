@@ -13,10 +13,16 @@ __all__ = ["META_CARD", "as_json", "one_line", "unpack_meta"]
 META_CARD = "JPMETA"
 """Card with the entries of the table's meta that FITS has no card for, as JSON."""
 
+# Arguments of astropy's readers: no user of a catalogue can give them.
+_FOR_PROGRAMMERS = ("If this is really a FITS file, try with ignore_missing_simple=True",)
+
 
 def one_line(exc: BaseException) -> str:
-    """The message of an exception without its line breaks."""
-    return " ".join(str(exc).split()) or type(exc).__name__
+    """The message of an exception without its line breaks, and without advice for programmers."""
+    said = " ".join(str(exc).split())
+    for advice in _FOR_PROGRAMMERS:
+        said = said.replace(advice, "")
+    return said.strip() or type(exc).__name__
 
 
 def as_json(value: Any) -> Any:

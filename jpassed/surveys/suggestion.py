@@ -121,7 +121,9 @@ def _placeholder(taken: set[str]) -> str:
     return f"BAND{k}"
 
 
-def suggest_map(reader: TableReader, most: int | None = None) -> str:
+def suggest_map(
+    reader: TableReader, most: int | None = None, without_error: Sequence[str] = ()
+) -> str:
     """A map (YAML) with the table's own columns that look like measurements with errors.
 
     Parameters
@@ -129,6 +131,9 @@ def suggest_map(reader: TableReader, most: int | None = None) -> str:
     reader : TableReader
     most : int, optional
         Bands after which it ends; by default it has all.
+    without_error : sequence of str, optional
+        Columns that look like bandfluxes and have no errors: where nothing else was found, the
+        map shows how they would be read with them.
 
     Returns
     -------
@@ -154,9 +159,12 @@ def suggest_map(reader: TableReader, most: int | None = None) -> str:
         lines = _array_rule(reader, lower)
         if lines:
             return "photometry:\n" + "\n".join(lines)
-        first = [name for name in reader.names if reader.width(name) == 1][:2]
-        value, error = first if len(first) == 2 else ("FLUX_COLUMN", "ERROR_COLUMN")
-        lines = [f'  J0660: {{flux: {_quoted(value)}, error: {_quoted(error)}, unit: "{UNSURE}"}}']
+        for name in without_error[:most]:
+            band = guess_band(name, taken) or _placeholder(taken)
+            taken.add(band)
+            lines.append(_band_line(band, name, (f"{name}_err", "error"), reader))
+    if not lines:
+        lines = [f'  J0660: {{flux: FLUX_COLUMN, error: ERROR_COLUMN, unit: "{UNSURE}"}}']
     text = "bands:\n" + "\n".join(lines)
     dust = ebv_columns(reader)
     return f"{text}\n{extinction_hint(dust[0], (), reader).rstrip()}" if dust else text
@@ -239,11 +247,14 @@ def unrecognised(
     reason = f"no bandflux column of {tried} was recognised"
     if without_error:
         listed = ", ".join(map(repr, without_error[:6]))
-        reason += f"; {listed} look like bandfluxes but have no error column"
+        reason += (
+            f"; {listed} look like bandfluxes but have no error column: add one to each, such as "
+            f"'{without_error[0]}_err'"
+        )
     return UnrecognisedTableError(
         f"{reason}. Columns seen: {shown}{more}. Say which column is which band in a YAML file "
         "and give it with --map FILE (survey=FILE in Python).\nStart for example from\n"
-        f"{suggest_map(reader, BANDS_SHOWN)}\n"
+        f"{suggest_map(reader, BANDS_SHOWN, without_error)}\n"
         "where bands are names such as J0660, rSDSS, sdss_r, galex_nuv, and units are uJy, "
         "nanomaggy, mag(AB), 'erg / (s cm2 Hz)' or 'erg / (s cm2 Angstrom)'."
     )
