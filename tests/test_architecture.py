@@ -13,7 +13,7 @@ PACKAGE = Path(jpassed.__file__).parent
 
 # Left to right: a module imports from its own group and from groups left of it.
 ORDER = (
-    ("exceptions", "units"),
+    ("exceptions", "extensions", "units"),
     ("vocabulary",),
     ("filters",),
     ("surveys",),

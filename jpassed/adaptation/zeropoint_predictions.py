@@ -12,8 +12,15 @@ from torch import Tensor
 
 from jpassed.annotation.inference import DEFAULT_BATCH, Predictor
 from jpassed.annotation.task import Task
+from jpassed.exceptions import ModelError
 from jpassed.nn.flow_head import FlowHead, unbend
-from jpassed.nn.heads import LOG_SIGMA_FLOOR, MixtureHead, ScalarHead, StudentTHead
+from jpassed.nn.heads import (
+    LOG_SIGMA_FLOOR,
+    GaussianHead,
+    MixtureHead,
+    ScalarHead,
+    StudentTHead,
+)
 from jpassed.nn.model import Prediction
 from jpassed.surveys import LabelColumn, Photometry
 from jpassed.tokens import BandLayout, build_context, build_requests
@@ -68,6 +75,11 @@ def flux_moments(head: ScalarHead, parameters: Tensor) -> tuple[Tensor, Tensor]:
     -------
     mean, sigma : Tensor (...)
         Differentiable. A Student-t distribution, whose fluxes have no mean, counts as a Gaussian.
+
+    Raises
+    ------
+    ModelError
+        For a head that another package brings.
     """
     node, weight = np.polynomial.hermite_e.hermegauss(NODES)
     x = torch.as_tensor(node, dtype=torch.float64)
@@ -86,9 +98,11 @@ def flux_moments(head: ScalarHead, parameters: Tensor) -> tuple[Tensor, Tensor]:
     else:
         if isinstance(head, StudentTHead):
             mean, log_width, _ = head.split(raw)
-        else:
+        elif isinstance(head, GaussianHead):
             mean, log_variance = raw.unbind(-1)
             log_width = 0.5 * log_variance.clamp(min=2 * LOG_SIGMA_FLOOR)
+        else:
+            raise ModelError(f"zero points: the head {head.form!r} is not known here")
         y = mean.unsqueeze(-1) + log_width.exp().unsqueeze(-1) * x
     flux = FLUX_SOFTENING * torch.sinh(y * FLUX_WIDTH + FLUX_LOC)
     first = (w * flux).sum(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,8 +94,16 @@ def scaled_distribution(
         From physical to scaled values; identity by default.
     bounds : tuple of float
         Physical bounds.
+
+    Returns
+    -------
+    Distribution
+        For a head of another package, what its own ``distribution`` makes of the same three.
     """
     parameters = parameters.double()
+    added: Callable[..., Distribution] | None = getattr(head, "distribution", None)
+    if added is not None:
+        return added(parameters, Transform() if transform is None else transform, bounds)
 
     def arrays(*tensors: Tensor) -> list[NDArray[np.float64]]:
         return [t.cpu().numpy() for t in tensors]

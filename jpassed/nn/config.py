@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from jpassed.exceptions import InputError, UnknownNameError
+from jpassed.extensions import extension_names
 
 __all__ = ["ModelConfig"]
 
@@ -51,7 +52,8 @@ class ModelConfig:
         Frequencies of the Fourier encodings.
     head_real, head_redshift : {"gaussian", "student-t", "mixture", "flow", "binned"}
         Form of the posterior of each support; "binned" is for redshift alone, which otherwise
-        has the form of the others.
+        has the form of the others. Or the name of a head that was added: see
+        `jpassed.extensions`.
     components : int
         Components of a mixture.
     flow_bins : int
@@ -87,8 +89,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("head_real", "head_redshift"):
-            if getattr(self, name) not in HEADS:
-                raise UnknownNameError(name, getattr(self, name), HEADS)
+            form = getattr(self, name)
+            if form not in HEADS and form not in (added := extension_names("head")):
+                raise UnknownNameError(name, form, (*HEADS, *added))
         if self.head_real == "binned":
             raise InputError("head_real: 'binned' is for redshift; choose 'gaussian' or 'mixture'")
         if self.head_redshift not in ("binned", self.head_real):

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from jpassed.exceptions import UnknownNameError
+from jpassed.extensions import load_extension
 from jpassed.nn.blocks import matched
 from jpassed.nn.config import ModelConfig
 from jpassed.nn.flow_head import FlowHead
@@ -155,11 +155,24 @@ SCALAR_HEADS: dict[str, type[GaussianHead | StudentTHead | MixtureHead | FlowHea
 def make_head(form: str, config: ModelConfig, kinds: int) -> ScalarHead:
     """The head for scalar supports.
 
+    Parameters
+    ----------
+    form : str
+        One of `SCALAR_HEADS`, or of those that were added (`jpassed.extensions`).
+    config : ModelConfig
+    kinds : int
+        Number of kinds, each with parameters of its own.
+
+    Returns
+    -------
+    ScalarHead
+
     Raises
     ------
     UnknownNameError
         If no scalar head has this form.
     """
     if form not in SCALAR_HEADS:
-        raise UnknownNameError("head", form, SCALAR_HEADS)
+        head: type[GaussianHead] = load_extension("head", form, tuple(SCALAR_HEADS))
+        return head(config, kinds)
     return SCALAR_HEADS[form](config, kinds)

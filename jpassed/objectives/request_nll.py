@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from jpassed.nn.model import Prediction, SEDModel
+from jpassed.objectives.means import mean_of_requests
 
 __all__ = ["request_nll", "row_nll"]
 
@@ -39,20 +40,27 @@ def request_nll(
     loss, counts : Tensor
         (R,) weighted means, 0 where no object counts, and the (R,) sums of weights.
     """
-    loss = row_nll(model, prediction, target, error, asked)
-    w = asked.to(loss.dtype)
-    if weight is not None:
-        w = w * weight.unsqueeze(-1)
-    counts = w.sum(0)
-    return (loss * w).sum(0) / counts.clamp(min=1e-6), counts
+    return mean_of_requests(row_nll(model, prediction, target, error, asked), asked, weight)
 
 
 def row_nll(
     model: SEDModel, prediction: Prediction, target: Tensor, error: Tensor, asked: Tensor
 ) -> Tensor:
-    """Negative log likelihood of every request of every object (B, R), 0 where not asked.
+    """Negative log likelihood of every request of every object.
 
-    Parameters as of `request_nll`.
+    Parameters
+    ----------
+    model : SEDModel
+    prediction : Prediction
+    target, error : Tensor
+        (B, R) scaled truths and their own standard errors (0 if exact).
+    asked : Tensor
+        (B, R) bool: requests that count.
+
+    Returns
+    -------
+    Tensor
+        (B, R) nats in scaled units, without the constant 1/2 log(2 pi); 0 where not asked.
     """
     # Both are cleaned, not only the loss: a gradient of 0 times NaN is NaN.
     target, error = torch.where(asked, target, 0.0), torch.where(asked, error, 0.0)

@@ -10,6 +10,7 @@ from typing import Any
 
 from jpassed.exceptions import FileError, InputError, UnknownNameError
 from jpassed.nn.config import ModelConfig
+from jpassed.objectives import check_objective
 
 __all__ = [
     "MixConfig", "OptimiserConfig", "SimulationConfig", "TableConfig", "TrainingConfig",
@@ -243,6 +244,8 @@ class TrainingConfig:
     start_from : str or None
         Folder of a model or a training (or a file of weights) whose weights the first step
         starts from, as far as they fit: see `jpassed.training.warm.start_from`.
+    objective : str
+        What is minimised, see `jpassed.objectives.load_objective`.
     simulation : SimulationConfig
     tables : tuple of TableConfig
     mix : MixConfig
@@ -254,6 +257,7 @@ class TrainingConfig:
     seed: int = 1
     name: str = "jpassed"
     start_from: str | None = None
+    objective: str = "request_nll"
     simulation: SimulationConfig = field(default_factory=SimulationConfig)
     tables: tuple[TableConfig, ...] = ()
     mix: MixConfig = field(default_factory=MixConfig)
@@ -264,6 +268,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.mix.prior not in ("declared", "balanced"):
             raise UnknownNameError("prior", self.mix.prior, ("declared", "balanced"))
+        check_objective(self.objective)
         if self.optimiser.precision not in ("float32", "bfloat16"):
             raise UnknownNameError("precision", self.optimiser.precision, ("float32", "bfloat16"))
         if self.optimiser.name not in OPTIMISERS:

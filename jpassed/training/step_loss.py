@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jpassed.nn.model import SEDModel
-from jpassed.objectives import request_nll
+from jpassed.objectives import load_objective, mean_of_requests
 from jpassed.training.config import TrainingConfig
 from jpassed.training.host import on_device
 from jpassed.training.journal import loss_groups
@@ -64,13 +64,14 @@ class StepLoss(nn.Module):
     ----------
     network : SEDModel
     config : TrainingConfig
-        Its mix, and the precision.
+        Its objective and mix, and the precision.
     """
 
     def __init__(self, network: SEDModel, config: TrainingConfig) -> None:
         super().__init__()
         self.network = network
         self.mix = config.mix
+        self.objective = load_objective(config.objective)
         self.low = config.optimiser.precision == "bfloat16"
 
     def forward(
@@ -95,10 +96,10 @@ class StepLoss(nn.Module):
         device = question.weight.device
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.low):
             prediction = answer(question.context, question.requests)
-        each, counts = request_nll(
-            self.network, prediction, question.target, question.error, question.asked,
-            question.weight,
-        )  # fmt: skip
+        rows = self.objective(
+            self.network, prediction, question.target, question.error, question.asked
+        )
+        each, counts = mean_of_requests(rows, question.asked, question.weight)
         whole = question.whole
         if whole is not None:
             own, counts = counts, (whole.asked * whole.weight.unsqueeze(-1)).sum(0)
