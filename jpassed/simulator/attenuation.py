@@ -25,9 +25,10 @@ V_BAND = 5500.0
 class DustTerms:
     """Attenuation of slope-modified Calzetti curves as a sum of terms.
 
-    ``A(lambda)/A_V = [k(lambda)/R_V + bump D(lambda)] (lambda/5500)^slope`` (Noll et al. 2009,
-    A&A 507, 1793), the power law expanded to fourth order in ``slope ln(lambda/5500)`` (better
-    than 0.5 % of A for the slopes drawn), so that a batch is one matrix product.
+    ``A(lambda)/A_V = k(lambda)/R_V (lambda/5500)^slope + bump D(lambda)`` (after Noll et al. 2009,
+    A&A 507, 1793, who multiply the bump by the power law, too), the power law expanded to fourth
+    order in ``slope ln(lambda/5500)`` (better than 0.5 % of A for the slopes drawn), so that a
+    batch is one matrix product.
     """
 
     ORDER = 4
