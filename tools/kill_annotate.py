@@ -5,8 +5,9 @@
 
 Kills fall on the start, the model, the writing of pieces, the last step that puts them together,
 and the moment at which the output gets its name; with several workers a random one of them is
-killed in place of the command every other time, and the command must go on. After every kill the
-output must be absent or whole, and every piece whole. An annotation that was finished begins anew.
+killed in place of the command every other time, and the command must go on, or say that no worker
+could start where none had yet. After every kill the output must be absent or whole, and every piece
+whole. An annotation that was finished begins anew.
 Every finished output must hold every row once, in order, with the numbers of the uninterrupted one
 to the last bit.
 """
@@ -44,6 +45,7 @@ from jpassed.annotation.files import annotate_file
 if __name__ == "__main__":
     annotate_file(sys.argv[1], sys.argv[2], resume=True, **json.loads(sys.argv[3]))
 """
+NOT_STARTED = "the worker processes could not start"
 PATIENCE = 20.0
 """Seconds after which processes that outlive a killed command are a fault."""
 
@@ -157,8 +159,12 @@ class Runs:
             self._wait(process)
             return "no worker was left to kill"
         os.kill(self.chance.choice(workers), signal.SIGKILL)
-        self._wait(process)
-        return "a worker killed, and the command went on"
+        said = process.communicate()[1].decode(errors="replace")
+        if process.returncode == 0:
+            return "a worker killed, and the command went on"
+        if NOT_STARTED in said:  # no worker had told that it is there: the next run goes on
+            return "a worker killed before any was at work, and the command said so"
+        raise SystemExit(f"the command did not go on without a worker: {said}")
 
     def _all_gone(self, group: int) -> None:
         end = time.monotonic() + PATIENCE
