@@ -8,9 +8,9 @@ from astropy.table import Table
 from click.testing import CliRunner
 
 from jpassed.cli import main
-from jpassed.exceptions import UnknownNameError, UnrecognisedTableError
+from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.io.catalogs import read_catalog
-from jpassed.surveys import read_photometry
+from jpassed.surveys import read_labels, read_photometry
 
 
 def said(*words: str) -> str:
@@ -69,3 +69,10 @@ def test_no_advice_that_only_programmers_can_follow(tmp_path):
     text = said("annotate", str(path))
     assert "page.fits is not a FITS table, or it is damaged: No SIMPLE card found" in text
     assert "ignore_missing_simple" not in text
+
+
+@pytest.mark.parametrize("values", [0.1, [0.1, 0.2], np.array([0.1, 0.2])])
+def test_values_in_place_of_a_column_are_told_to_become_one(values):
+    table = Table({"z_spec": [0.1, 0.2]})
+    with pytest.raises(InputError, match=r"'z': expected the name of a column.*table\['my_z'\] ="):
+        read_labels(table, {"z": values})

@@ -94,7 +94,9 @@ def read_fits(content: bytes, path: Path, part: str | None) -> Any:
                 names = [str(name) for name in hdu.columns.names]
                 refuse_duplicates(names, path)
                 if any("truncated" in str(w.message) for w in caught):
-                    raise FileError(f"{path} is truncated: shorter than its header says; copy it again")
+                    raise FileError(
+                        f"{path} is truncated: shorter than its header says; copy it again"
+                    )
                 cards = {
                     (key, k): hdu.header.get(f"{prefix}{k}")
                     for prefix, key in _CARDS.items()

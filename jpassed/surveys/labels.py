@@ -96,7 +96,8 @@ def read_labels(
     UnknownNameError
         If a quantity is not in the vocabulary or a column not in the table.
     InputError
-        If the unit of a column cannot be converted, or a column does not hold one number a row.
+        If values are given in place of a column's name, the unit of a column cannot be converted,
+        or a column does not hold one number a row.
 
     Notes
     -----
@@ -121,7 +122,12 @@ def read_labels(
             )
         if quantity not in vocabulary.scalars:
             raise UnknownNameError(f"{what} quantity", quantity, vocabulary.scalars)
-        labels[quantity] = _read(table, vocabulary[quantity], str(text))
+        if not isinstance(text, str):
+            raise InputError(
+                f"{what} {quantity!r}: expected the name of a column, got {type(text).__name__}; "
+                f"put the values into one, e.g. table['my_{quantity}'] = ..., and give its name"
+            )
+        labels[quantity] = _read(table, vocabulary[quantity], text)
     return labels
 
 
