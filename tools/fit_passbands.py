@@ -1,9 +1,10 @@
 """Make the embedded passband tables from measured curves.
 
-    python tools/fit_passbands.py CURVES
+    python tools/fit_passbands.py [CURVES]
 
 CURVES is a folder with `jpas/` (JPAS_*.tab, minijpas.Filter.csv) and `jplus/` (*.tab). Writes
-jpas.ecsv, jplus.ecsv and bands.ecsv into jpassed/filters/data. No spectrum enters the fit.
+jpas.ecsv, jplus.ecsv and bands.ecsv into jpassed/filters/data; without CURVES bands.ecsv alone, after
+a new row in sets.ecsv. No spectrum enters the fit.
 """
 
 from __future__ import annotations
@@ -134,12 +135,13 @@ def write(table: Table, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("curves", type=Path, help="folder with jpas/ and jplus/")
+    parser.add_argument("curves", type=Path, nargs="?", help="folder with jpas/ and jplus/")
     curves = parser.parse_args().curves
-    meta = {"description": FORM, "reference": JPAS_REFERENCE, "notes": JPAS_NOTES}
-    write(edge_table(jpas_models(curves / "jpas"), meta), "jpas.ecsv")
-    meta = {"description": FORM, "reference": JPLUS_REFERENCE}
-    write(edge_table(jplus_models(curves / "jplus"), meta), "jplus.ecsv")
+    if curves is not None:
+        meta = {"description": FORM, "reference": JPAS_REFERENCE, "notes": JPAS_NOTES}
+        write(edge_table(jpas_models(curves / "jpas"), meta), "jpas.ecsv")
+        meta = {"description": FORM, "reference": JPLUS_REFERENCE}
+        write(edge_table(jplus_models(curves / "jplus"), meta), "jplus.ecsv")
     write(band_table(), "bands.ecsv")
 
 
