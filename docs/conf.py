@@ -1,4 +1,9 @@
-"""Sphinx configuration. ``JPASSED_DOCS_OFFLINE=1`` builds without a network."""
+"""
+Sphinx configuration.
+
+``JPASSED_DOCS_OFFLINE=1`` builds without a network. ``-D nb_execution_mode=off`` leaves the
+tutorials unexecuted, for a quick look at the pages.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,12 @@ import os
 import sys
 from pathlib import Path
 
+from sphinx_astropy.conf import v2 as astropy_conf
+
 DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
 sys.path.insert(0, str(DOCS))
-sys.path.insert(0, str(DOCS.parent))
+sys.path.insert(0, str(ROOT))
 
 import generate  # noqa: E402
 
@@ -20,34 +28,75 @@ copyright = "2026, the jpassed developers"
 version = release = jpassed.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
+    "sphinx_automodapi.automodapi",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "shell_help",
 ]
-source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build", "generated"]
-myst_enable_extensions = ["deflist", "dollarmath"]
+source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "generated", "**.ipynb_checkpoints"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 3
+# No lexer: cells that were not executed do not tell their language.
+suppress_warnings = ["toc.empty_glob", "toc.glob", "myst-nb.lexer"]
+
+# Tutorials: each in a temporary folder, kept in docs/_build/.jupyter_cache until its text changes.
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+# The kernel finds this very clone, and the commands of the environment that builds the pages.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 numpydoc_show_class_members = False
-autosummary_generate = False
+automodapi_inheritance_diagram = False
+automodapi_toctreedirnm = "api/names"
+automodsumm_inherited_members = False
 autodoc_typehints = "none"
-autodoc_default_options = {"members": True}
+
+copybutton_prompt_text = astropy_conf.copybutton_prompt_text
+copybutton_prompt_is_regexp = True
+# Not on what a cell printed.
+copybutton_selector = "div:not(.cell_output) > div.highlight pre"
 
 intersphinx_mapping = {
-    "python": ("https://docs.python.org/3", None),
-    "numpy": ("https://numpy.org/doc/stable", None),
-    "astropy": ("https://docs.astropy.org/en/stable", None),
+    name: astropy_conf.intersphinx_mapping[name]
+    for name in ("python", "numpy", "scipy", "matplotlib", "astropy")
+} | {
     "synphot": ("https://synphot.readthedocs.io/en/latest", None),
     "specutils": ("https://specutils.readthedocs.io/en/stable", None),
 }
 if os.environ.get("JPASSED_DOCS_OFFLINE"):
     intersphinx_mapping = {}
 
-html_theme = "pydata_sphinx_theme"
-html_title = f"jpassed {release}"
-html_theme_options = {"show_prev_next": False}
+html_theme = astropy_conf.html_theme
+html_title = "jpassed"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {
+    "header_links_before_dropdown": 7,
+    "navigation_depth": 3,
+    "show_nav_level": 1,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["theme-version"],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
 html_sidebars = {"index": []}
 
 

@@ -1,31 +1,15 @@
-"""Pages whose text is in the package already: commands, quantities, surveys, presets, flags."""
+"""Pages whose text is in the package already: quantities, surveys, presets, flags."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import click
-
 from jpassed.annotation import FLAGS, load_derived
-from jpassed.cli import main
 from jpassed.jspectrum import list_noise, load_noise
 from jpassed.surveys import list_surveys, load_survey
 from jpassed.vocabulary import load_vocabulary
 from jpassed.weights import find_model, list_models
-
-
-def commands() -> str:
-    """The help of each command, as the shell shows it."""
-    # The same on every terminal.
-    keys = main.context_settings["help_option_names"]
-    top = click.Context(main, info_name="jpassed", terminal_width=78, help_option_names=keys)
-    parts = []
-    for name in main.list_commands(top):
-        command = main.get_command(top, name)
-        context = click.Context(command, info_name=name, parent=top)
-        parts.append(f"## jpassed {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "\n".join(parts)
 
 
 def quantities() -> str:
@@ -89,5 +73,5 @@ def model_card() -> str:
 def write_pages(folder: Path) -> None:
     """Write the pages to ``folder``; other pages include them."""
     folder.mkdir(exist_ok=True)
-    for page in (commands, derived, flags, model_card, noise_presets, quantities, surveys):
+    for page in (derived, flags, model_card, noise_presets, quantities, surveys):
         (folder / f"{page.__name__}.md").write_text(page(), encoding="utf-8")

@@ -1,0 +1,42 @@
+"""The help of the commands is written for a shell: what sphinx-click takes from it, as markup."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import click
+
+# Names that end in an underscore (jp_) are links to markup, stars begin an emphasis.
+_MARKUP = re.compile(r"(?<=\w)_(?!\w)|\*")
+_EVENTS = ("description", "options", "epilog")
+
+
+def escape(line: str) -> str:
+    """A line of help without anything that is markup by accident."""
+    if line.lstrip().startswith(".. "):
+        return line
+    return _MARKUP.sub(lambda found: "\\" + found[0], line)
+
+
+def as_markup(app: Any, context: click.Context, lines: list[str]) -> None:
+    r"""Rewrite lines in place: text is escaped, what stood behind ``\b`` is an example."""
+    written: list[str] = []
+    inside = False
+    for line in lines:
+        if line.startswith("| "):
+            if not inside:
+                written += ["", ".. code-block:: sh", ""]
+            written.append("   " + line[2:])
+        else:
+            written.append(escape(line))
+        inside = line.startswith("| ")
+    lines[:] = written
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Take part in what sphinx-click writes."""
+    app.setup_extension("sphinx_click")
+    for event in _EVENTS:
+        app.connect(f"sphinx-click-process-{event}", as_markup)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
