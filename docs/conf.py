@@ -7,8 +7,11 @@ tutorials unexecuted, for a quick look at the pages.
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from sphinx_astropy.conf import v2 as astropy_conf
@@ -52,12 +55,19 @@ nb_execution_timeout = 300
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_merge_streams = True
-# The kernel finds this very clone, and the commands of the environment that builds the pages.
+# The kernels find this very clone, its pages, and the commands of the environment that builds.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["JPASSED_DOCS"] = str(DOCS)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if shutil.which("jpassed") is None:  # a clone that is not installed has its command as well
+    _COMMANDS = Path(tempfile.mkdtemp(prefix="jpassed-docs-"))
+    atexit.register(shutil.rmtree, _COMMANDS, ignore_errors=True)
+    (_COMMANDS / "jpassed").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m jpassed "$@"\n')
+    (_COMMANDS / "jpassed").chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join([str(_COMMANDS), os.environ["PATH"]])
 
 numpydoc_show_class_members = False
 automodapi_inheritance_diagram = False
@@ -88,6 +98,8 @@ html_copy_source = False
 html_show_sourcelink = False
 html_theme_options = {
     "header_links_before_dropdown": 7,
+    "navbar_persistent": ["search-button"],
+    "navbar_align": "left",
     "navigation_depth": 3,
     "show_nav_level": 1,
     "show_toc_level": 2,
