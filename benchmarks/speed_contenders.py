@@ -25,8 +25,10 @@ __all__ = ["Contender", "Ready", "contenders", "prepare"]
 WARM = 64
 """Objects of a first call that is not timed."""
 
-COUNTED = 256
-"""Objects of the call whose operations are counted: only whole blocks, none filled up."""
+COUNTED = 1024
+"""Objects of the call whose operations are counted: only whole blocks, none filled up.
+
+What is made of the requests alone, once for a call, is spread over them."""
 
 LEVELS = (0.16, 0.5, 0.84)
 """Quantiles that the trees are asked: those behind the columns of `annotate`."""

@@ -79,8 +79,6 @@ def test_pages_and_repetitions(options, whole):
 @pytest.mark.parametrize("model", ["small", "default"])
 def test_pages_whose_redshifts_are_all_known(precision, model):
     """The redshift is a question too many there, but questions left out change rounding."""
-    if model == "default" and "default" not in jpassed.list_models():
-        pytest.skip("no embedded model")
     table = gaps(30)
     known = np.flatnonzero(np.isfinite(table["z_spec"]))
     assert 3 < len(known) < 27
@@ -106,8 +104,6 @@ def test_a_redshift_that_nobody_reads_takes_no_pass_of_its_own(monkeypatch):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_default_model(precision):
-    if "default" not in jpassed.list_models():
-        pytest.skip("no embedded model")
     table = gaps(30)
     options = {"device": "cpu", "precision": precision, "context": {"z": "z_spec"}}
     rows = [29, 3, 3, 17, *range(8, 14)]

@@ -33,7 +33,7 @@ def plain_cross(block: CrossBlock, query, context, bias):
     objects=st.integers(1, 5),
     asked=st.integers(1, 24),
     tokens=st.integers(1, 9),
-    hidden=st.booleans(),
+    hidden=st.sampled_from([None, "some", "first"]),
     shared=st.booleans(),
     seed=st.integers(0, 99),
 )
@@ -43,9 +43,10 @@ def test_a_decoder_block_is_the_plain_one(objects, asked, tokens, hidden, shared
     query = torch.randn(1 if shared else objects, asked, 24, dtype=torch.float64)
     context = torch.randn(objects, tokens, 24, dtype=torch.float64)
     bias = None
-    if hidden:
+    if hidden is not None:
         present = torch.rand(objects, tokens) < 0.6
-        present[:, 0] = True
+        present[:, 0 if hidden == "some" else -1] = True
+        present[:, 0] &= hidden == "some" or tokens == 1
         bias = torch.zeros(objects, 1, 1, tokens, dtype=torch.float64)
         bias = bias.masked_fill(~present[:, None, None, :], -1e9)
     torch.testing.assert_close(
@@ -71,7 +72,8 @@ def test_gradients_pass_through_merged_heads():
 
 
 @pytest.mark.parametrize(
-    ("asked", "tokens", "merged"), [(19, 4, True), (15, 4, True), (1, 4, False), (19, 30, False)]
+    ("asked", "tokens", "merged"),
+    [(19, 4, True), (15, 4, True), (1, 4, False), (3, 4, False), (4, 4, True), (19, 30, False)],
 )
 def test_heads_are_merged_where_that_is_cheaper(asked, tokens, merged):
     """The rule agrees with multiplications that are counted."""

@@ -130,24 +130,31 @@ class CrossBlock(nn.Module):
 
         A score is ``k . (Q x + q) = (Q' k) . x + k . q``, and the result ``O (sum of p v) + o`` is
         the sum of ``p (O v)``: the tokens' keys and values go through the layers instead, head by
-        head. Tokens stand before heads, so that the softmax runs over the slow axis.
+        head. The shares p of a head are one together and do not change if all of its scores
+        change alike: the first token's score is set to 0, and the others are represented by what
+        they differ from it, in keys and in values. Tokens stand before heads, so that the softmax
+        runs over the slow axis.
         """
-        n, tokens, width = given.shape
-        heads, size = self.heads, width // self.heads
-        k, v = self.kv(given).view(n * tokens, 2, heads, size).permute(1, 2, 0, 3)
+        n, others, width = given.shape[0], given.shape[1] - 1, given.shape[2]
+        heads, size, asked = self.heads, width // self.heads, x.shape[1]
+        first = given[:, 0]
+        apart = nn.functional.linear(given[:, 1:] - first.unsqueeze(1), self.kv.weight)
+        k, v = apart.view(n * others, 2, heads, size).permute(1, 2, 0, 3)
         ahead = self.q.weight.unflatten(0, (heads, size))
         behind = self.out.weight.t().unflatten(0, (heads, size))
         keys, values = (
-            torch.bmm(t, w).transpose(0, 1).reshape(n, tokens * heads, width)
+            torch.bmm(t, w).transpose(0, 1).reshape(n, others * heads, width)
             for t, w in ((k, ahead), (v, behind))
         )
         alone = torch.bmm(k, self.q.bias.view(heads, size, 1)).transpose(0, 1)
-        score = (keys @ x.transpose(1, 2) + alone.reshape(n, tokens * heads, 1)) * size**-0.5
-        score = score.unflatten(1, (tokens, heads))
+        score = (keys @ x.transpose(1, 2) + alone.reshape(n, others * heads, 1)) * size**-0.5
+        score = nn.functional.pad(score.unflatten(1, (others, heads)).flatten(2), (0, 0, 1, 0))
         if bias is not None:
-            score = score + bias.view(n, tokens, 1, 1).to(score.dtype)
-        share = score.flatten(2).softmax(1).to(values.dtype).view(n, tokens * heads, -1)
-        return share.transpose(1, 2) @ values + self.out.bias.to(values.dtype)
+            score = score + bias.view(n, others + 1, 1).to(score.dtype)
+        share = score.softmax(1)[:, 1:].to(values.dtype).reshape(n, others * heads, asked)
+        value, shift = self.kv.weight[width:], self.kv.bias[width:]
+        start = self.out(nn.functional.linear(first, value, shift)).unsqueeze(1)
+        return start + share.transpose(1, 2) @ values
 
 
 def cheaper_merged(asked: int, tokens: int, width: int, heads: int) -> bool:
@@ -160,8 +167,8 @@ def cheaper_merged(asked: int, tokens: int, width: int, heads: int) -> bool:
     width, heads : int
         Of the block.
     """
-    plain = asked * width * (width + tokens)
-    return tokens * width * (width + asked * heads) < plain
+    plain = (tokens + asked) * width + asked * tokens
+    return (2 * tokens - 1) * width + (tokens - 1) * asked * heads < plain
 
 
 def key_bias(present: Tensor) -> Tensor | None:
