@@ -14,7 +14,7 @@ from jpassed.plotting import plot_posterior, plot_sed
 from jpassed.posteriors import Binned, Posterior
 from jpassed.posteriors.columns import posterior_columns
 
-BANDS = ("J0430", "J0660", "J0510")
+BANDS = ("J0430", "J0440", "J0510")
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def table():
         flux.mask[1] = band == "J0510"
         observed[band] = flux
         observed[f"{band}_err"] = [1.0, 2.0] * u.uJy
-    for band, value in (("J0660", 12.0), ("J0430", 9.0)):
+    for band, value in (("J0440", 12.0), ("J0430", 9.0)):
         observed[f"jp_flux_{band}"] = [value, value] * u.uJy
         observed[f"jp_flux_{band}_lo"] = [value - 1, value - 1] * u.uJy
         observed[f"jp_flux_{band}_hi"] = [value + 2, value + 2] * u.uJy
@@ -95,7 +95,7 @@ def test_broad_bands_are_points_beside_the_line(table, ax):
 
 def test_a_table_without_predictions_shows_its_points(table, ax):
     plot_sed(table[[n for n in table.colnames if not n.startswith("jp_")]], ax=ax)
-    assert ax.get_legend_handles_labels()[1] == ["observed"]
+    assert ax.get_legend_handles_labels()[1] == ["J-PAS"]
 
 
 def test_axes_are_labelled_with_units(table, ax):

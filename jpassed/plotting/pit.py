@@ -10,20 +10,26 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrik, betaincinv
 
 from jpassed.exceptions import InputError
-from jpassed.plotting.axes import axes_or_current
+from jpassed.plotting.style import legend, start
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_coverage", "plot_pit"]
 
-COLOURS = ("tab:orange", "tab:blue", "tab:green", "tab:purple")
+LINES = ("-", "--", "-.", ":")
 BAND = (0.025, 0.975)
 
 Values = ArrayLike | Mapping[str, ArrayLike]
 
 
-def plot_pit(pit: Values, *, bins: int | None = None, ax: Axes | None = None) -> Axes:
+def plot_pit(
+    pit: Values,
+    *,
+    bins: int | None = None,
+    ax: Axes | None = None,
+    style: str | None = None,
+) -> Axes:
     """
     Draw the histogram of PIT values, with the scatter that calibrated posteriors would have.
 
@@ -39,6 +45,8 @@ def plot_pit(pit: Values, *, bins: int | None = None, ax: Axes | None = None) ->
         By default one for 20 objects, from 8 to 20.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
+    style : {"light", "dark"}, optional
+        By default that of the Axes.
 
     Returns
     -------
@@ -52,18 +60,19 @@ def plot_pit(pit: Values, *, bins: int | None = None, ax: Axes | None = None) ->
         No finite value.
     """
     samples = _samples(pit)
-    ax = axes_or_current(ax)
+    ax, look = start(ax, style)
     n = min(len(values) for values in samples.values())
     bins = int(np.clip(n // 20, 8, 20)) if bins is None else bins
     edges = np.linspace(0.0, 1.0, bins + 1)
     low, high = np.ceil(bdtrik(BAND, n, 1.0 / bins)) * bins / n
-    ax.axhspan(low, high, color="0.85", linewidth=0, label="95 % of calibrated bins")
-    ax.axhline(1.0, color="0.4", linewidth=0.8)
+    ax.axhspan(low, high, color=look.shade, linewidth=0, label="95 % of calibrated bins")
+    ax.axhline(1.0, color=look.muted, linewidth=0.8)
     top = high
-    for (name, values), colour in zip(samples.items(), COLOURS, strict=False):
+    for k, (name, values) in enumerate(samples.items()):
+        colour, line = look.series[k % len(look.series)], LINES[k % len(LINES)]
         density = np.histogram(values, edges)[0] * bins / len(values)
         label = f"{name}, {len(values)}" if name else f"{len(values)} objects"
-        ax.stairs(density, edges, color=colour, linewidth=1.5, label=label)
+        ax.stairs(density, edges, color=colour, linewidth=1.5, linestyle=line, label=label)
         if len(samples) == 1:
             ax.stairs(density, edges, color=colour, fill=True, alpha=0.25)
         top = max(top, float(density.max()))
@@ -71,11 +80,11 @@ def plot_pit(pit: Values, *, bins: int | None = None, ax: Axes | None = None) ->
     ax.set_ylim(0, 1.3 * top)
     ax.set_xlabel("PIT, cumulative probability at the truth")
     ax.set_ylabel("density of objects")
-    ax.legend(frameon=False, fontsize="small", loc="upper center")
+    legend(ax, look, loc="upper center")
     return ax
 
 
-def plot_coverage(pit: Values, *, ax: Axes | None = None) -> Axes:
+def plot_coverage(pit: Values, *, ax: Axes | None = None, style: str | None = None) -> Axes:
     """
     Draw how often central intervals hold the truth, against how often they say they do.
 
@@ -85,6 +94,8 @@ def plot_coverage(pit: Values, *, ax: Axes | None = None) -> Axes:
         As of `plot_pit`.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
+    style : {"light", "dark"}, optional
+        By default that of the Axes.
 
     Returns
     -------
@@ -98,24 +109,25 @@ def plot_coverage(pit: Values, *, ax: Axes | None = None) -> Axes:
         No finite value.
     """
     samples = _samples(pit)
-    ax = axes_or_current(ax)
+    ax, look = start(ax, style)
     level = np.linspace(0.0, 1.0, 101)
     n = min(len(values) for values in samples.values())
     low, high = (betaincinv(level * n + 0.5, (1 - level) * n + 0.5, q) for q in BAND)
-    ax.fill_between(level, low, high, color="0.85", linewidth=0, label="95 % if calibrated")
-    ax.plot([0, 1], [0, 1], color="0.4", linewidth=0.8)
-    for (name, values), colour in zip(samples.items(), COLOURS, strict=False):
+    ax.fill_between(level, low, high, color=look.shade, linewidth=0, label="95 % if calibrated")
+    ax.plot([0, 1], [0, 1], color=look.muted, linewidth=0.8)
+    for k, (name, values) in enumerate(samples.items()):
+        colour, line = look.series[k % len(look.series)], LINES[k % len(LINES)]
         inside = np.sort(2.0 * np.abs(values - 0.5))
         share = np.searchsorted(inside, level, side="right") / len(inside)
-        ax.plot(level, share, color=colour, linewidth=1.5, label=name or None)
+        ax.plot(level, share, color=colour, linewidth=1.5, linestyle=line, label=name or None)
     for at in (0.5, 0.68, 0.9, 0.95):
-        ax.axvline(at, color="0.75", linewidth=0.6, linestyle=":")
+        ax.axvline(at, color=look.grid, linewidth=0.6, linestyle=":")
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     ax.set_aspect("equal")
     ax.set_xlabel("probability of the central interval")
     ax.set_ylabel("share of objects inside")
-    ax.legend(frameon=False, fontsize="small", loc="upper left")
+    legend(ax, look, loc="upper left")
     return ax
 
 

@@ -2,48 +2,83 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
-from jpassed.plotting.axes import axes_or_current
+from jpassed.plotting.labels import quantity_label
+from jpassed.plotting.rows import number_of, numbers_of, row_of
+from jpassed.plotting.style import Style, legend, start
+from jpassed.posteriors import Posterior
 from jpassed.posteriors.columns import column_name
 from jpassed.posteriors.grids import PdfGrid
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["plot_posterior"]
 
-#: Share of the probability that may lie beyond each side of the drawn range.
 _BEYOND = 0.002
+"""Share of the probability that may lie beyond each side of the drawn range."""
+
+_BINS = 400
+"""Of a posterior that is tabulated for its plot."""
+
+_LEAST_PEAK = 0.02
+"""Share of the probability from which on a peak of its own is told."""
+
+_VALLEY = 0.5
+"""Of the lower peak's height: deeper valleys part two peaks."""
+
+_LINES = ("--", ":", "-.")
+
+
+class _Density(NamedTuple):
+    """A tabulated posterior: mean density (K,) in bins with edges (K + 1,), and its quantiles."""
+
+    edges: NDArray[np.float64]
+    density: NDArray[np.float64]
+    low: float
+    middle: float
+    high: float
+    unit: str
 
 
 def plot_posterior(
-    table: Table,
+    table: Table | Posterior,
     row: int = 0,
     quantity: str = "z",
     *,
-    truth: float | None = None,
+    truth: float | Mapping[str, float] | None = None,
+    peaks: bool = True,
     ax: Axes | None = None,
+    style: str | None = None,
 ) -> Axes:
     """
     Draw the posterior of a quantity, with its median and its 16th and 84th percentile.
 
     Parameters
     ----------
-    table : `~astropy.table.Table`
-        From `jpassed.annotate` with ``pdf=True``: it has ``jp_<quantity>_pdf``.
+    table : `~astropy.table.Table` or `~jpassed.Posterior`
+        From `jpassed.annotate` with ``pdf=True`` (it has ``jp_<quantity>_pdf``), or from
+        `jpassed.annotation.infer`, which resolves peaks that are narrower than a column's bins.
     row : int
-        Which row.
+        Which row, counted from 0.
     quantity : str
         Which quantity.
-    truth : float, optional
-        A known value, drawn as a dashed line.
+    truth : float or mapping of str to float, optional
+        A known value, drawn as a dashed line; of several each has a name,
+        ``{"spectroscopic": 0.31, "eazy-py": 0.29}``.
+    peaks : bool
+        Write the place and the probability of each peak, where there are several.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
+    style : {"light", "dark"}, optional
+        By default that of the Axes.
 
     Returns
     -------
@@ -53,47 +88,143 @@ def plot_posterior(
     Raises
     ------
     UnknownNameError
-        The table has no posterior of this quantity.
+        There is no posterior of this quantity.
     InputError
         The table has no such row, the row has no prediction, or the column does not state its bins.
     """
-    name = column_name(quantity, "pdf")
-    if name not in table.colnames:
-        start, end = column_name(""), "_pdf"
-        there = [n for n in table.colnames if n.startswith(start) and n.endswith(end)]
-        raise UnknownNameError("posterior", quantity, [n[len(start) : -len(end)] for n in there])
-    if not -len(table) <= row < len(table):
-        raise InputError(f"row {row} of a table of {len(table)} rows")
-    density = np.ma.filled(np.ma.asarray(_plain(table[name][row]), dtype=np.float64), np.nan)
-    if not np.isfinite(density).all():
-        raise InputError(f"row {row} has no prediction of {quantity}")
-    edges = PdfGrid.parse(table[name].info.description or "").edges
-    ax = axes_or_current(ax)
-    ax.stairs(density, edges, color="tab:orange", fill=True, alpha=0.3)
-    ax.stairs(density, edges, color="tab:orange", linewidth=1.2)
-    low, middle, high = (
-        float(_plain(table[column_name(quantity, end)][row])) for end in ("lo", "", "hi")
-    )
-    ax.axvline(middle, color="tab:orange", linewidth=1.2)
-    ax.axvspan(low, high, color="tab:orange", alpha=0.15, linewidth=0)
-    if truth is not None:
-        ax.axvline(truth, color="black", linestyle="--", linewidth=1.0)
-    share = np.cumsum(density * np.diff(edges))
-    share /= share[-1]
-    first, last = np.searchsorted(share, [_BEYOND, 1 - _BEYOND])
-    ends = [edges[first], edges[min(last, len(density) - 1) + 1]]
-    if truth is not None:
-        ends += [truth]
-    margin = 0.1 * (max(ends) - min(ends))
-    ax.set_xlim(min(ends) - margin, max(ends) + margin)
-    ax.set_ylim(bottom=0)
-    ax.locator_params(axis="x", nbins=5)
-    unit = table[column_name(quantity)].unit
-    ax.set_xlabel(f"{quantity} ({unit})" if unit else quantity)
+    if isinstance(table, Posterior):
+        found = _of_posterior(table, row_of(table, row), quantity)
+    else:
+        found = _of_table(table, row_of(table, row), quantity)
+    edges, density, low, middle, high, unit = found
+    known = _named(truth)
+    ax, look = start(ax, style)
+    colour = look.model
+    ax.stairs(density, edges, color=colour, fill=True, alpha=0.3)
+    ax.stairs(density, edges, color=colour, linewidth=1.2)
+    ax.axvline(middle, color=colour, linewidth=1.2)
+    ax.axvspan(low, high, color=colour, alpha=0.15, linewidth=0)
+    for k, (name, value) in enumerate(known.items()):
+        line = _LINES[k % len(_LINES)]
+        label = name or "known"
+        ax.axvline(value, color=look.truth, linestyle=line, linewidth=1.3, label=label)
+    _limits(ax, edges, density, list(known.values()))
+    if peaks:
+        _tell_peaks(ax, look, edges, density)
+    ax.locator_params(axis="x", nbins=4)
+    ax.set_xlabel(quantity_label(quantity, unit))
     ax.set_ylabel("posterior density")
+    legend(ax, look, loc="upper right")
     return ax
 
 
-def _plain(value: Any) -> Any:
-    """A quantity's value, anything else as it is."""
-    return getattr(value, "value", value)
+def _of_table(table: Table, row: int, quantity: str) -> _Density:
+    name = column_name(quantity, "pdf")
+    if name not in table.colnames:
+        before, end = column_name(""), "_pdf"
+        there = [n for n in table.colnames if n.startswith(before) and n.endswith(end)]
+        raise UnknownNameError("posterior", quantity, [n[len(before) : -len(end)] for n in there])
+    density = numbers_of(table[name][row])
+    if not np.isfinite(density).all():
+        raise InputError(f"row {row} has no prediction of {quantity}")
+    edges = PdfGrid.parse(table[name].info.description or "").edges
+    only = table[row : row + 1]
+    low, middle, high = (number_of(only[column_name(quantity, end)]) for end in ("lo", "", "hi"))
+    unit = table[column_name(quantity)].unit
+    return _Density(edges, density, low, middle, high, str(unit or ""))
+
+
+def _of_posterior(posterior: Posterior, row: int, quantity: str) -> _Density:
+    one = posterior[row : row + 1]
+    distribution = one[quantity]
+    ends = np.asarray(one.quantile(quantity, [_BEYOND / 4, 1 - _BEYOND / 4])).ravel()
+    if not np.isfinite(ends).all() or ends[0] >= ends[1]:
+        raise InputError(f"row {row} has no prediction of {quantity}")
+    edges = np.linspace(ends[0], ends[1], _BINS + 1)
+    density = np.diff(distribution.cdf(edges[None, :])[0]) / np.diff(edges)
+    low, middle, high = np.asarray(one.quantile(quantity, [0.16, 0.5, 0.84])).ravel()
+    return _Density(edges, density, low, middle, high, posterior.units.get(quantity, ""))
+
+
+def _named(truth: float | Mapping[str, float] | None) -> dict[str, float]:
+    """Known values by name; those that are not finite are left out."""
+    given = truth if isinstance(truth, Mapping) else {} if truth is None else {"": truth}
+    values = {str(name): number_of(value) for name, value in given.items()}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _limits(
+    ax: Axes, edges: NDArray[np.float64], density: NDArray[np.float64], known: list[float]
+) -> None:
+    """Axes that hold nearly all of the probability, and what is known."""
+    share = np.cumsum(density * np.diff(edges))
+    share /= share[-1]
+    first, last = np.searchsorted(share, [_BEYOND, 1 - _BEYOND])
+    ends = [edges[first], edges[min(last, len(density) - 1) + 1], *known]
+    margin = 0.1 * (max(ends) - min(ends))
+    ax.set_xlim(min(ends) - margin, max(ends) + margin)
+    ax.set_ylim(0, 1.12 * float(density.max()))
+
+
+def _tell_peaks(
+    ax: Axes, look: Style, edges: NDArray[np.float64], density: NDArray[np.float64]
+) -> None:
+    """Place and share of each peak, where there are several."""
+    found = find_peaks(edges, density)
+    if len(found) < 2:
+        return
+    for place, height, share in found:
+        ax.annotate(
+            f"{place:.3g}: {100 * share:.0f} %", (place, height), xytext=(0, 2),
+            textcoords="offset points", ha="center", va="bottom", fontsize="x-small",
+            color=look.ink,
+        )  # fmt: skip
+
+
+def find_peaks(
+    edges: NDArray[np.float64], density: NDArray[np.float64]
+) -> list[tuple[float, float, float]]:
+    """Place, height and probability of each peak of a tabulated density, by place.
+
+    Two peaks are told apart where the density between them falls below half of the lower one;
+    those with less than 2 % of the probability are left to their neighbour.
+
+    Parameters
+    ----------
+    edges : array (K + 1,)
+    density : array (K,)
+
+    Returns
+    -------
+    list of tuple of float
+    """
+    mass = density * np.diff(edges)
+    mass = mass / mass.sum()
+    inside = np.concatenate([[-1.0], density, [-1.0]])
+    tops = [
+        k
+        for k in range(len(density))
+        if inside[k + 1] > inside[k] and inside[k + 1] >= inside[k + 2]
+    ]
+    cuts: list[int] = []
+    kept: list[int] = []
+    for top in tops:
+        if kept:
+            valley = kept[-1] + int(np.argmin(density[kept[-1] : top + 1]))
+            lower = min(density[kept[-1]], density[top])
+            begin = cuts[-1] if cuts else 0
+            enough = mass[begin:valley].sum() >= _LEAST_PEAK
+            if density[valley] > _VALLEY * lower or not enough:
+                kept[-1] = top if density[top] > density[kept[-1]] else kept[-1]
+                continue
+            cuts.append(valley)
+        kept.append(top)
+    if len(kept) > 1 and mass[cuts[-1] :].sum() < _LEAST_PEAK:
+        kept.pop()
+        cuts.pop()
+    ends = [0, *cuts, len(density)]
+    centre = 0.5 * (edges[1:] + edges[:-1])
+    return [
+        (float(centre[top]), float(density[top]), float(mass[low:high].sum()))
+        for top, low, high in zip(kept, ends[:-1], ends[1:], strict=True)
+    ]

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from jpassed.evaluation.photoz import bias, outlier_fraction, sigma_nmad
 from jpassed.exceptions import InputError
-from jpassed.plotting.axes import axes_or_current
+from jpassed.plotting.counts import MANY, draw_counts
+from jpassed.plotting.labels import quantity_label
+from jpassed.plotting.rows import numbers_of
+from jpassed.plotting.style import Style, legend, start
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_predicted", "plot_redshifts"]
-
-MANY = 2000
-"""Objects from which on the plane is drawn as counts."""
 
 
 def plot_redshifts(
@@ -24,7 +25,9 @@ def plot_redshifts(
     z_spec: ArrayLike,
     *,
     outliers: tuple[float, ...] = (0.05, 0.15),
+    statistics: bool = True,
     ax: Axes | None = None,
+    style: str | None = None,
 ) -> Axes:
     """
     Draw photometric against spectroscopic redshifts, with the limits of outliers.
@@ -35,8 +38,13 @@ def plot_redshifts(
         Pairs with a value that is not finite are left out.
     outliers : tuple of float
         Lines at ``z_phot = z_spec +- x (1 + z_spec)``.
+    statistics : bool
+        Write the number of objects, the bias, sigma_NMAD, and the share of outliers beyond the
+        first of the lines (see `jpassed.evaluation.photoz`).
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
+    style : {"light", "dark"}, optional
+        By default that of the Axes.
 
     Returns
     -------
@@ -47,28 +55,35 @@ def plot_redshifts(
     InputError
         No pair is finite, or the lengths differ.
     """
-    ax = plot_predicted(z_phot, z_spec, ax=ax)
-    x = np.array(ax.get_xlim())
-    styles = ("--", ":", "-.")
-    for reach, style in zip(outliers, styles, strict=False):
+    y, x = _pairs(z_phot, z_spec)
+    ax, look = start(ax, style)
+    _draw(ax, look, y, x)
+    ends = np.array(ax.get_xlim())
+    for reach, line in zip(outliers, ("--", ":", "-."), strict=False):
         for sign in (-1, 1):
             label = f"Δz = ±{reach:g}(1+z)" if sign > 0 else None
-            ax.plot(
-                x, x + sign * reach * (1 + x), style, color="tab:red", linewidth=1.1, label=label
-            )
+            limit = ends + sign * reach * (1 + ends)
+            ax.plot(ends, limit, line, color=look.model, linewidth=1.1, label=label)
     ax.set_xlabel(r"$z_{\rm spec}$")
     ax.set_ylabel(r"$z_{\rm phot}$")
+    if statistics:
+        _write_statistics(ax, look, y, x, outliers[:1])
     if outliers:
         # Above the axes: inside there is no corner that no catalogue has objects in.
-        ax.legend(
-            frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0),
-            ncols=len(outliers), borderaxespad=0.2,
+        legend(
+            ax, look, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(outliers),
+            borderaxespad=0.2, columnspacing=1.2, handlelength=1.6,
         )  # fmt: skip
     return ax
 
 
 def plot_predicted(
-    predicted: ArrayLike, truth: ArrayLike, *, name: str = "", ax: Axes | None = None
+    predicted: ArrayLike,
+    truth: ArrayLike,
+    *,
+    name: str = "",
+    ax: Axes | None = None,
+    style: str | None = None,
 ) -> Axes:
     """
     Draw predicted against known values of a quantity, with the line on which they are equal.
@@ -81,6 +96,8 @@ def plot_predicted(
         Of the quantity, for the labels of the axes.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
+    style : {"light", "dark"}, optional
+        By default that of the Axes.
 
     Returns
     -------
@@ -91,32 +108,58 @@ def plot_predicted(
     InputError
         No pair is finite, or the lengths differ.
     """
-    y, x = np.asarray(predicted, dtype=np.float64), np.asarray(truth, dtype=np.float64)
+    y, x = _pairs(predicted, truth)
+    ax, look = start(ax, style)
+    _draw(ax, look, y, x)
+    written = quantity_label(name) if name else ""
+    ax.set_xlabel(f"{written}, known".lstrip(", "))
+    ax.set_ylabel(f"{written}, predicted".lstrip(", "))
+    return ax
+
+
+def _pairs(
+    predicted: ArrayLike, truth: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Predicted and known values of the objects that have both."""
+    y, x = numbers_of(predicted), numbers_of(truth)
     if y.shape != x.shape or y.ndim != 1:
         raise InputError(f"expected two columns of one length, got {y.shape} and {x.shape}")
     good = np.isfinite(x) & np.isfinite(y)
     if not good.any():
         raise InputError("no object has both a predicted and a known value")
-    x, y = x[good], y[good]
-    ax = axes_or_current(ax)
+    return y[good], x[good]
+
+
+def _draw(ax: Axes, look: Style, y: NDArray[np.float64], x: NDArray[np.float64]) -> None:
+    """Points, or counts where they are many, and the line of equality, on a square."""
     both = np.concatenate([x, y])
     low, high = np.quantile(both, [0.001, 0.999]) if len(x) > 1000 else (both.min(), both.max())
     margin = 0.04 * (high - low) or 0.5
-    limits = (low - margin, high + margin)
+    limits = (float(low - margin), float(high + margin))
     if len(x) > MANY:
-        from matplotlib.colors import LogNorm
-
-        counts = ax.hist2d(
-            x, y, bins=120, range=(limits, limits), cmin=1, cmap="viridis", norm=LogNorm()
-        )
-        bar = ax.figure.colorbar(counts[3], ax=ax, pad=0.02, shrink=0.85)
-        bar.set_label("objects")
+        draw_counts(ax, look, x, y, (limits, limits))
     else:
-        ax.plot(x, y, ".", color="tab:blue", markersize=6, alpha=0.6, markeredgewidth=0)
-    ax.plot(limits, limits, color="black", linewidth=0.9)
+        ax.plot(x, y, ".", color=look.truth, markersize=5, alpha=0.6, markeredgewidth=0)
+    ax.plot(limits, limits, color=look.ink, linewidth=0.9)
     ax.set_xlim(limits)
     ax.set_ylim(limits)
     ax.set_aspect("equal")
-    ax.set_xlabel(f"{name}, known".lstrip(", "))
-    ax.set_ylabel(f"{name}, predicted".lstrip(", "))
-    return ax
+
+
+def _write_statistics(
+    ax: Axes,
+    look: Style,
+    y: NDArray[np.float64],
+    x: NDArray[np.float64],
+    outliers: tuple[float, ...],
+) -> None:
+    said = [f"{len(x)} objects", f"bias {bias(y, x):+.4f}"]
+    said.append(rf"$\sigma_{{\rm NMAD}}$ {sigma_nmad(y, x):.4f}")
+    for reach in outliers:
+        said.append(f"{100 * outlier_fraction(y, x, reach):.1f} % beyond {reach:g}(1+z)")
+    # The upper left corner belongs to redshifts far too high: rarer than far too low ones.
+    ax.text(
+        0.04, 0.96, "\n".join(said), transform=ax.transAxes, ha="left", va="top",
+        fontsize="x-small", color=look.ink, linespacing=1.4,
+        bbox={"facecolor": look.background, "edgecolor": "none", "alpha": 0.75, "pad": 1.5},
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jpassed.exceptions import InputError
+from jpassed.plotting.style import MARKERS, Style, legend, start_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,6 @@ GROUPS = {
     "loss_ew": "EWs",
     "loss_flux": "bandfluxes",
 }
-COLOURS = ("tab:blue", "tab:green", "tab:orange", "tab:red")
 WINDOW = 100
 """Steps whose median loss is drawn."""
 
@@ -32,6 +32,7 @@ def plot_training(
     *,
     batch: int | None = None,
     figure: Figure | None = None,
+    style: str | None = None,
 ) -> Figure:
     """
     Draw the loss, the log score of redshift and its sigma_NMAD by magnitude.
@@ -45,6 +46,8 @@ def plot_training(
         drawn against steps.
     figure : `~matplotlib.figure.Figure`, optional
         An empty figure to draw on; by default a new one of pyplot.
+    style : {"light", "dark"}, optional
+        By default that of the figure.
 
     Returns
     -------
@@ -68,19 +71,17 @@ def plot_training(
         records = log
     if not records:
         raise InputError("the log of the training is empty")
-    if figure is None:
-        import matplotlib.pyplot as plt
-
-        figure = plt.figure(figsize=(7.0, 8.0), layout="constrained")
-    axes = figure.subplots(3, 1, sharex=True)
-    seen, words = _objects(records, batch)
-    _draw_losses(axes[0], seen, records)
-    checked = [i for i, r in enumerate(records) if r.get("validation")]
-    figures = [records[i]["validation"] for i in checked]
-    _draw_held_out(axes[1], axes[2], seen[checked], figures)
-    axes[2].set_xlabel(words)
-    for ax in axes:
-        ax.grid(alpha=0.25, linewidth=0.5)
+    with start_figure(figure, style, 6.0, 7.0) as (figure, look):
+        axes = figure.subplots(3, 1, sharex=True)
+        seen, words = _objects(records, batch)
+        _draw_losses(axes[0], look, seen, records)
+        checked = [i for i, r in enumerate(records) if r.get("validation")]
+        figures = [records[i]["validation"] for i in checked]
+        _draw_held_out(axes[1], axes[2], look, seen[checked], figures)
+        axes[2].set_xlabel(words)
+        for ax in axes:
+            ax.grid(color=look.grid, linewidth=0.4)
+            ax.set_axisbelow(True)
     return figure
 
 
@@ -96,29 +97,34 @@ def _objects(
     return steps * batch / 1e6, "objects seen (millions)"
 
 
-def _draw_losses(ax: Any, seen: NDArray[np.float64], records: Sequence[Mapping[str, Any]]) -> None:
+def _draw_losses(
+    ax: Any, look: Style, seen: NDArray[np.float64], records: Sequence[Mapping[str, Any]]
+) -> None:
     """Medians of the loss, and of what each group of requests loses."""
     series = {"loss": "loss (weighted sum)", **GROUPS}
     # Logs of earlier versions name the loss of redshift "z", and have no other group.
     older = {"loss_z": "z"}
-    lines = 0
-    for name, colour in zip(series, ("black", *COLOURS), strict=True):
+    colours = (look.ink, *(c for c in look.series if c != look.ink))
+    styles = ("-", "--", "-.", ":", (0, (5, 1)))
+    for name, colour, line in zip(series, colours, styles, strict=False):
         values = np.array([_number(r.get(name, r.get(older.get(name, "")))) for r in records])
         if np.isfinite(values).any():
             x, y = _medians(seen, values)
-            ax.plot(x, y, color=colour, linewidth=1.1, label=series[name])
-            lines += 1
-    if lines:
-        ax.legend(frameon=False, fontsize="small", ncols=2)
+            ax.plot(x, y, color=colour, linestyle=line, linewidth=1.1, label=series[name])
+    legend(ax, look, ncols=2)
     ax.set_ylabel("negative log likelihood\n(nat, scaled units)")
 
 
 def _draw_held_out(
-    score: Any, precision: Any, seen: NDArray[np.float64], figures: list[Mapping[str, float]]
+    score: Any,
+    precision: Any,
+    look: Style,
+    seen: NDArray[np.float64],
+    figures: list[Mapping[str, float]],
 ) -> None:
     """Log score, and sigma_NMAD by magnitude."""
     values = np.array([_number(f.get("log score")) for f in figures])
-    score.plot(seen, values, "o-", color="tab:blue", markersize=3, linewidth=1.1)
+    score.plot(seen, values, "o-", color=look.truth, markersize=3, linewidth=1.1)
     score.set_ylabel("log score of redshift\n(nat, density in ln(1+z))")
     if np.isfinite(values).sum() > 4:
         # The first figures are those of a network that knows nothing: they would set the scale.
@@ -126,14 +132,17 @@ def _draw_held_out(
         span = max(high - low, 0.1)
         score.set_ylim(low - 0.15 * span, high + 0.1 * span)
     names = list(dict.fromkeys(n for f in figures for n in f if n.startswith("nmad ")))
-    for name, colour in zip(names, (*COLOURS, *COLOURS), strict=False):
+    for k, name in enumerate(names):
+        colour, marker = look.series[k % len(look.series)], MARKERS[k % len(MARKERS)]
         low, _, high = name.removeprefix("nmad ").partition("-")
         label = f"r < {high}" if float(low) == 0 else f"r = {low} to {high}"
         values = np.array([_number(f.get(name)) for f in figures])
-        precision.plot(seen, values, "o-", color=colour, markersize=3, linewidth=1.1, label=label)
+        precision.plot(
+            seen, values, f"{marker}-", color=colour, markersize=3, linewidth=1.1, label=label
+        )
     if names:
         precision.set_yscale("log")
-        precision.legend(frameon=False, fontsize="small", ncols=2)
+        legend(precision, look, ncols=2)
     precision.set_ylabel(r"$\sigma_{\rm NMAD}$ of redshift")
 
 

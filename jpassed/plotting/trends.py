@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jpassed.exceptions import InputError
-from jpassed.plotting.axes import axes_or_current
+from jpassed.plotting.style import start
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,7 @@ def plot_trend(
     by: str = "",
     reference: float | None = None,
     ax: Axes | None = None,
+    style: str | None = None,
 ) -> Axes:
     """
     Draw a statistic in bins, with its uncertainty.
@@ -44,6 +45,8 @@ def plot_trend(
         What it should be, drawn as a dashed line.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
+    style : {"light", "dark"}, optional
+        By default that of the Axes.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def plot_trend(
     good = np.isfinite(y) & np.isfinite(left) & np.isfinite(right)
     if not good.any():
         raise InputError(f"no bin has a value{f' of {name}' if name else ''}")
-    ax = axes_or_current(ax)
+    ax, look = start(ax, style)
     middle = 0.5 * (left + right)[good]
     errors = None
     if interval is not None:
@@ -68,12 +71,13 @@ def plot_trend(
         errors = np.clip([y[good] - ends[0], ends[1] - y[good]], 0.0, None)
         errors = np.nan_to_num(errors)
     if reference is not None:
-        ax.axhline(reference, color="0.4", linestyle="--", linewidth=0.9)
+        ax.axhline(reference, color=look.muted, linestyle="--", linewidth=0.9)
     ax.errorbar(
         middle, y[good], yerr=errors, xerr=0.5 * (right - left)[good],
-        fmt="o", markersize=4, color="tab:blue", linewidth=1.1,
+        fmt="o", markersize=4, color=look.truth, linewidth=1.1,
     )  # fmt: skip
     ax.set_xlabel(by)
     ax.set_ylabel(name)
-    ax.grid(alpha=0.25, linewidth=0.5)
+    ax.grid(color=look.grid, linewidth=0.4)
+    ax.set_axisbelow(True)
     return ax
