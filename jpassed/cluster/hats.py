@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jpassed.cluster.described import COLUMN_LIST, describe_schema
-from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
-from jpassed.cluster.source_files import digest_of_files
-from jpassed.cluster.work import (
-    EXAMPLE_ROWS,
-    Work,
-    all_options,
-    open_work,
-    remove_traces,
+from jpassed.cluster.described import describe_schema
+from jpassed.cluster.parts import ROWS_AT_ONCE
+from jpassed.cluster.running import RETRIES, Outcome, outcome_of
+from jpassed.cluster.slices import conformed, is_local, parquet_slices
+from jpassed.cluster.sources import (
+    Source,
+    WrittenPart,
+    annotate_source,
+    digest_of_files,
+    written_part,
 )
+from jpassed.cluster.work import EXAMPLE_ROWS, Work
 from jpassed.exceptions import FileError, InputError, MissingDependencyError
-from jpassed.io.folders import check_folder
 from jpassed.io.texts import one_line
 
 __all__ = ["annotate_hats"]
@@ -98,50 +99,115 @@ def annotate_hats(
     --------
     >>> annotate_hats("minijpas_hats", "minijpas_jp", workers=8)  # doctest: +SKIP
     """
-    chosen = all_options(options)
-    if resume and (whole := remove_traces(output)) is not None:
-        return whole  # the run before was killed at its very end
-    check_folder(output, overwrite, marks=(COLUMN_LIST,))
-    opened = _opened(catalog)
-    info = opened.hc_structure.catalog_info
-    pixels = list(opened.get_healpix_pixels())
-    example = _example(opened, columns)
-    total = int(info.total_rows or 0)
-    source = {
-        "hats": str(info.catalog_name),
-        "rows": total,
-        "partitions": hashlib.sha256(repr(sorted(map(str, pixels))).encode()).hexdigest()[:16],
-        "files": _digest_of_local(opened, pixels),
-    }
-    work = open_work(output, source, example, chosen, resume=resume, overwrite=overwrite)
-    left = [p for p in pixels if not (work.folder / _pixel_path(p)).is_file()]
-    logger.info("%s: %d of %d partitions to do", work.folder, len(left), len(pixels))
-    before = 0
-    if left:
-        if len(left) < len(pixels):
-            before = sum(rows for rows, _ in _sizes(work, set(pixels) - set(left)).values())
-        with work.kept_if_begun(), cluster_client(scheduler, workers) as client:
-            mapped = opened.partitions[left].map_partitions(
-                _annotate_pixel,
-                str(work.folder),
-                work.token,
-                example.schema.names,
-                meta=_meta(),
-                include_pixel=True,
+    return annotate_source(
+        lambda: _Hats(catalog),
+        output,
+        scheduler=scheduler,
+        workers=workers,
+        columns=columns,
+        overwrite=overwrite,
+        resume=resume,
+        progress=progress,
+        **options,
+    )
+
+
+class _Hats(Source):
+    """The partitions of a HATS catalogue.
+
+    LSDB says which there are, opens each of them with its positions alone, and sees to their way to
+    the workers. The columns are read there from the partition's files, slice by slice: LSDB has a
+    partition in memory as a whole.
+    """
+
+    def __init__(self, catalog: str | Path) -> None:
+        self._catalog = _opened(catalog)
+        structure = self._catalog.hc_structure
+        # As on disk: that of the structure knows of the columns alone that LSDB has opened.
+        self._info, self._schema = structure.snapshot.catalog_info, structure.snapshot.schema
+        self._base, self._suffix = structure.catalog_base_dir, self._info.npix_suffix
+        self._pixels = list(self._catalog.get_healpix_pixels())
+        self.parts: dict[str, Any] = {_pixel_path(pixel): pixel for pixel in self._pixels}
+        self.total = int(self._info.total_rows or 0)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`."""
+        pixels = sorted(map(str, self._pixels))
+        return {
+            "hats": str(self._info.catalog_name),
+            "rows": self.total,
+            "partitions": hashlib.sha256(repr(pixels).encode()).hexdigest()[:16],
+            "files": self._digest(),
+        }
+
+    def _digest(self) -> str | None:
+        if not is_local(self._base):
+            return None
+        files = (_pixel_files(self._base, pixel, self._suffix) for pixel in self._pixels)
+        return digest_of_files(file.path for some in files for file in some)
+
+    def example(self, columns: str | Path | None) -> Any:
+        """See `Source.example`."""
+        bare = self._schema.remove_metadata()
+        files = (_pixel_files(self._base, pixel, self._suffix) for pixel in self._pixels)
+        for file in (file for some in files for file in some):
+            try:
+                rows = next(parquet_slices(file, EXAMPLE_ROWS), None)
+                rows = None if rows is None else conformed(rows, bare)
+            except Exception as exc:  # files, types and their servers raise errors of many kinds
+                raise FileError(f"{file} cannot be read: {one_line(exc)}") from exc
+            if rows is not None and rows.num_rows:
+                schema = bare.with_metadata(self._metadata(file))
+                return rows.cast(describe_schema(schema, folder=self._base, columns=columns))
+        raise InputError(f"{self._base}: the catalogue has no rows")
+
+    def _metadata(self, file: Any) -> dict[bytes, bytes]:
+        """What the catalogue's files say of themselves, common metadata first."""
+        import pyarrow.parquet
+
+        found: dict[bytes, bytes] = {}
+        for path in (self._base / "dataset" / "_common_metadata", file):
+            try:
+                schema = pyarrow.parquet.read_schema(path.path, filesystem=path.fs)
+            except Exception as exc:
+                logger.debug("%s: no metadata: %s", path, exc)
+                continue
+            found = {**(schema.metadata or {}), **found}
+        return {key: text for key, text in found.items() if key != b"pandas"}
+
+    def submit(self, client: Any, work: Work, left: Mapping[str, Any]) -> Mapping[Any, str]:
+        """See `Source.submit`."""
+        mapped = self._catalog.partitions[list(left.values())].map_partitions(
+            _annotate_pixel,
+            str(work.folder),
+            work.token,
+            self._base,
+            self._suffix,
+            meta=_meta(),
+            include_pixel=True,
+        )
+        order = mapped.get_ordered_healpix_pixels()
+        futures = client.compute(mapped.to_delayed(), retries=RETRIES)
+        return {f: f"partition {pixel}" for f, pixel in zip(futures, order, strict=True)}
+
+    def outcome(self, result: Any) -> Outcome:
+        """See `Source.outcome`."""
+        found: Outcome = result["outcome"].iloc[0]
+        return found
+
+    def complete(self, work: Work, output: str | Path) -> int:
+        """See `Source.complete`."""
+        found = [written_part(work.folder / path) for path in self.parts]
+        rows = sum(part.rows for part in found)
+        if self.total and rows != self.total:
+            raise FileError(
+                f"{self._base} says that it has {self.total} rows; its partitions have {rows}"
             )
-            order = mapped.get_ordered_healpix_pixels()
-            futures = client.compute(mapped.to_delayed(), retries=RETRIES)
-            run_parts(
-                {f: f"partition {p}" for f, p in zip(futures, order, strict=True)},
-                total=total,
-                read=_read,
-                progress=None if progress is None else lambda n, all: progress(before + n, all),
-            )
-    sizes = list(_sizes(work, pixels).values())
-    rows, groups = (sum(counts) for counts in zip(*sizes, strict=True))
-    _complete(work, opened, Path(output).name, rows, groups)
-    work.finish(output, overwrite)
-    return rows
+        structure = self._catalog.hc_structure
+        if not _copy(self._base / "partition_info.csv", work.folder):
+            structure.partition_info.write_to_file(catalog_path=work.folder)
+        _complete(work, self._base, self._info, Path(output).name, found)
+        return rows
 
 
 def _opened(catalog: str | Path) -> Any:
@@ -152,29 +218,11 @@ def _opened(catalog: str | Path) -> Any:
             "HATS catalogues need LSDB: python -m pip install 'jpassed[distributed]'"
         ) from exc
     try:
-        return lsdb.open_catalog(str(catalog), columns="all")
+        return lsdb.open_catalog(str(catalog), columns=[])
     except Exception as exc:  # files, properties and schemas raise errors of many kinds
         raise FileError(
             f"{catalog} is no HATS catalogue that can be read: {one_line(exc)}"
         ) from exc
-
-
-def _example(opened: Any, columns: str | Path | None) -> Any:
-    """First rows of a catalogue, with all that is known of its columns."""
-    import dask
-
-    base = opened.hc_structure.catalog_base_dir
-    for number in range(opened.npartitions):
-        try:
-            with dask.config.set(scheduler="synchronous"):
-                frame = opened.partitions[number].compute(progress_bar=False)
-        except Exception as exc:  # files, types and schemas raise errors of many kinds
-            raise FileError(f"{base} cannot be read: {one_line(exc)}") from exc
-        rows = frame.iloc[:EXAMPLE_ROWS].to_pyarrow()
-        if rows.num_rows:
-            schema = rows.schema.with_metadata(_file_metadata(opened))
-            return rows.cast(describe_schema(schema, folder=base, columns=columns))
-    raise InputError(f"{base}: the catalogue has no rows")
 
 
 def _pixel_files(base: Any, pixel: Any, suffix: str) -> list[Any]:
@@ -185,35 +233,6 @@ def _pixel_files(base: Any, pixel: Any, suffix: str) -> list[Any]:
     return sorted(path.rglob("*.parquet"), key=str) if suffix == "/" else [path]
 
 
-def _digest_of_local(opened: Any, pixels: list[Any]) -> str | None:
-    structure = opened.hc_structure
-    base, suffix = structure.catalog_base_dir, structure.catalog_info.npix_suffix
-    if base.protocol not in ("", "file", "local"):
-        return None
-    return digest_of_files(f.path for p in pixels for f in _pixel_files(base, p, suffix))
-
-
-def _file_metadata(opened: Any) -> dict[bytes, bytes]:
-    """What the catalogue's files say of themselves, common metadata first."""
-    import hats
-    import pyarrow.parquet
-
-    structure = opened.hc_structure
-    base, suffix = structure.catalog_base_dir, structure.catalog_info.npix_suffix
-    first = hats.io.paths.pixel_catalog_file(
-        base, structure.get_healpix_pixels()[0], npix_suffix=suffix
-    )
-    found: dict[bytes, bytes] = {}
-    for path in (base / "dataset" / "_common_metadata", first):
-        try:
-            schema = pyarrow.parquet.read_schema(path.path, filesystem=path.fs)
-        except Exception as exc:
-            logger.debug("%s: no metadata: %s", path, exc)
-            continue
-        found = {**(schema.metadata or {}), **found}
-    return {key: text for key, text in found.items() if key != b"pandas"}
-
-
 def _meta() -> Any:
     import pandas
 
@@ -222,21 +241,17 @@ def _meta() -> Any:
     )
 
 
-def _annotate_pixel(frame: Any, pixel: Any, folder: str, token: str, names: list[str]) -> Any:
+def _annotate_pixel(frame: Any, pixel: Any, folder: str, token: str, base: Any, suffix: str) -> Any:
     """Annotate a partition and write it; what LSDB gets back is one row that says so."""
     import pandas
 
     key = (int(pixel.order), int(pixel.pixel))
-    rows = frame.to_pyarrow().select(names)
-    outcome = outcome_of(folder, token, _pixel_path(pixel), [rows], key)
+    files = _pixel_files(base, pixel, suffix)
+    slices = (rows for file in files for rows in parquet_slices(file, ROWS_AT_ONCE))
+    outcome = outcome_of(folder, token, _pixel_path(pixel), slices, key, len(frame))
     return pandas.DataFrame(
         {"rows": [outcome.rows], "outcome": pandas.Series([outcome], dtype="object")}
     )
-
-
-def _read(result: Any) -> Outcome:
-    outcome: Outcome = result["outcome"].iloc[0]
-    return outcome
 
 
 def _pixel_path(pixel: Any) -> str:
@@ -245,21 +260,6 @@ def _pixel_path(pixel: Any) -> str:
     return (
         f"dataset/Norder={int(pixel.order)}/Dir={number // 10_000 * 10_000}/Npix={number}.parquet"
     )
-
-
-def _sizes(work: Work, pixels: Iterable[Any]) -> dict[Any, tuple[int, int]]:
-    """Rows and row groups of partitions that were written."""
-    import pyarrow.parquet
-
-    found = {}
-    for pixel in pixels:
-        path = work.folder / _pixel_path(pixel)
-        try:
-            known = pyarrow.parquet.read_metadata(path)
-        except (pyarrow.ArrowException, OSError) as exc:
-            raise FileError(f"{path} cannot be read: {one_line(exc)}") from exc
-        found[pixel] = (int(known.num_rows), int(known.num_row_groups))
-    return found
 
 
 def _shown(names: Sequence[str], work: Work) -> list[str]:
@@ -290,29 +290,21 @@ def _other_skymaps(base: Any) -> list[Any]:
         return []
 
 
-def _complete(work: Work, opened: Any, name: str, rows: int, groups: int) -> None:
+def _complete(work: Work, base: Any, info: Any, name: str, parts: Sequence[WrittenPart]) -> None:
     """Write what makes a HATS catalogue of the partitions."""
     import hats.io
     import pyarrow.parquet
 
-    structure = opened.hc_structure
-    base, info = structure.catalog_base_dir, structure.catalog_info
-    if info.total_rows and rows != int(info.total_rows):
-        raise FileError(
-            f"{base} says that it has {info.total_rows} rows; its partitions have {rows}"
-        )
-    if not _copy(base / "partition_info.csv", work.folder):
-        structure.partition_info.write_to_file(catalog_path=work.folder)
     for path in [*(base / name for name in _COPIED), *_other_skymaps(base)]:
         _copy(path, work.folder)
-    if groups <= FEW_ROW_GROUPS:
+    if sum(part.groups for part in parts) <= FEW_ROW_GROUPS:
         hats.io.write_parquet_metadata(work.folder)
     pyarrow.parquet.write_metadata(work.schema, work.folder / "dataset" / "_common_metadata")
     shown = info.default_columns
     told = work.schema_meta()
     changed = info.copy_and_update(
         catalog_name=name,
-        total_rows=rows,
+        total_rows=sum(part.rows for part in parts),
         npix_suffix=".parquet",
         default_columns=None if shown is None else _shown(shown, work),
         **info.new_provenance_dict(work.folder, builder=f"jpassed {work.task['jpassed']}"),

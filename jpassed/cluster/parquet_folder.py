@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jpassed.cluster.described import COLUMN_LIST, describe_schema
-from jpassed.cluster.parts import ROWS_AT_ONCE, rows_of
-from jpassed.cluster.running import RETRIES, Outcome, cluster_client, outcome_of, run_parts
-from jpassed.cluster.source_files import digest_of_files
-from jpassed.cluster.work import (
-    EXAMPLE_ROWS,
-    all_options,
-    open_work,
-    remove_traces,
-)
+from jpassed.cluster.described import describe_schema
+from jpassed.cluster.parts import ROWS_AT_ONCE
+from jpassed.cluster.running import RETRIES, Outcome, outcome_of
+from jpassed.cluster.slices import parquet_slices
+from jpassed.cluster.sources import Source, annotate_source, digest_of_files, written_part
+from jpassed.cluster.work import EXAMPLE_ROWS, Work
 from jpassed.exceptions import FileError, InputError
-from jpassed.io.folders import check_folder
 from jpassed.io.texts import one_line
 
 __all__ = ["annotate_parquet_folder"]
 
-logger = logging.getLogger(__name__)
-
 _ENDINGS = (".parquet", ".pq", ".parq")
-_ONCE_MORE = "remove that file and resume (--resume)"
 ROWS_A_PART = 500_000
 """Rows of a part, where the row groups of a file allow it: what is redone when a worker is lost."""
 
@@ -90,62 +81,77 @@ def annotate_parquet_folder(
     -----
     See `annotate_hats`. Rows are in memory a few thousands at a time, however long the files are.
     """
-    chosen = all_options(options)
     place = Path(os.path.abspath(folder))
     _check_apart(place, Path(output))
-    if resume and (whole := remove_traces(output)) is not None:
-        return whole  # the run before was killed at its very end
-    check_folder(output, overwrite, marks=(COLUMN_LIST,))
-    parts = _parts(place)
-    total = sum(part.rows for part in parts)
-    if total == 0:
-        raise InputError(f"{folder}: the files have no rows")
-    example = _example(place, parts, columns)
-    told = repr([(part.path, part.groups, part.rows) for part in parts])
-    source = {
-        "folder": str(place),
-        "rows": total,
-        "parts": hashlib.sha256(told.encode()).hexdigest()[:16],
-        "files": digest_of_files(dict.fromkeys(part.source for part in parts)),
-    }
-    work = open_work(output, source, example, chosen, resume=resume, overwrite=overwrite)
-    left = [part for part in parts if not (work.folder / part.path).is_file()]
-    before = total - sum(part.rows for part in left)
-    logger.info("%s: %d of %d parts to do", work.folder, len(left), len(parts))
-    if left:
-        with work.kept_if_begun(), cluster_client(scheduler, workers) as client:
-            futures = {
-                client.submit(
-                    _annotate_part, str(work.folder), work.token, part, pure=False, retries=RETRIES
-                ): part.path
-                for part in left
-            }
-            run_parts(
-                futures,
-                total=total,
-                progress=None if progress is None else lambda n, all: progress(before + n, all),
-            )
-    written = _written_rows(work.folder, parts)
-    _common_metadata(work.folder, work.schema)
-    work.finish(output, overwrite)
-    return written
+    return annotate_source(
+        lambda: _ParquetFolder(place),
+        output,
+        scheduler=scheduler,
+        workers=workers,
+        columns=columns,
+        overwrite=overwrite,
+        resume=resume,
+        progress=progress,
+        **options,
+    )
 
 
-def _written_rows(folder: Path, parts: list[_Part]) -> int:
-    """Rows of all parts; none may have others than were there to be read."""
-    written = 0
-    for part in parts:
-        path = folder / part.path
-        try:
-            found = rows_of(path)
-        except (OSError, ValueError) as exc:
-            raise FileError(f"{path} cannot be read: {one_line(exc)}; {_ONCE_MORE}") from exc
-        if found != part.rows:
-            raise FileError(
-                f"{path} has {found} rows, but {part.rows} are in {part.source}; {_ONCE_MORE}"
-            )
-        written += found
-    return written
+class _ParquetFolder(Source):
+    """The files of a folder, in parts of some row groups each."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.parts: dict[str, _Part] = {part.path: part for part in _parts(place)}
+        self.total = sum(part.rows for part in self.parts.values())
+        if self.total == 0:
+            raise InputError(f"{place}: the files have no rows")
+
+    def identity(self) -> dict[str, Any]:
+        """See `Source.identity`."""
+        parts = list(self.parts.values())
+        told = repr([(part.path, part.groups, part.rows) for part in parts])
+        return {
+            "folder": str(self._place),
+            "rows": self.total,
+            "parts": hashlib.sha256(told.encode()).hexdigest()[:16],
+            "files": digest_of_files(dict.fromkeys(part.source for part in parts)),
+        }
+
+    def example(self, columns: str | Path | None) -> Any:
+        """See `Source.example`."""
+        import pyarrow.parquet
+
+        part = next(part for part in self.parts.values() if part.rows)
+        rows = next(parquet_slices(part.source, EXAMPLE_ROWS, part.groups))
+        metadata = dict(rows.schema.metadata or {})
+        common = self._place / "_common_metadata"
+        if common.is_file():
+            metadata = {**(pyarrow.parquet.read_schema(common).metadata or {}), **metadata}
+        metadata.pop(b"pandas", None)
+        schema = rows.schema.with_metadata(metadata)
+        return rows.cast(describe_schema(schema, folder=self._place, columns=columns))
+
+    def submit(self, client: Any, work: Work, left: Mapping[str, Any]) -> Mapping[Any, str]:
+        """See `Source.submit`."""
+        words = (str(work.folder), work.token)
+        return {
+            client.submit(_annotate_part, *words, part, pure=False, retries=RETRIES): path
+            for path, part in left.items()
+        }
+
+    def complete(self, work: Work, output: str | Path) -> int:
+        """See `Source.complete`."""
+        import pyarrow.parquet
+
+        for path, part in self.parts.items():
+            found = written_part(work.folder / path).rows
+            if found != part.rows:
+                raise FileError(
+                    f"{work.folder / path} has {found} rows, but {part.rows} are in "
+                    f"{part.source}; remove that file and resume (--resume)"
+                )
+        pyarrow.parquet.write_metadata(work.schema, work.folder / "_common_metadata")
+        return self.total
 
 
 def _check_apart(place: Path, output: Path) -> None:
@@ -162,16 +168,8 @@ def _check_apart(place: Path, output: Path) -> None:
 
 def _annotate_part(folder: str, token: str, part: _Part) -> Outcome:
     key = (zlib.crc32(part.path.encode()),)
-    return outcome_of(folder, token, part.path, _batches(part), key)
-
-
-def _batches(part: _Part) -> Iterator[Any]:
-    import pyarrow
-    import pyarrow.parquet
-
-    with pyarrow.parquet.ParquetFile(part.source) as file:
-        for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=list(part.groups)):
-            yield pyarrow.Table.from_batches([batch])
+    slices = parquet_slices(part.source, ROWS_AT_ONCE, part.groups)
+    return outcome_of(folder, token, part.path, slices, key, part.rows)
 
 
 def _parts(place: Path) -> list[_Part]:
@@ -238,24 +236,3 @@ def _difference(first: Any, other: Any) -> str:
                 f"{first.field(name).type}"
             )
     return "the columns are in another order than"
-
-
-def _example(place: Path, parts: list[_Part], columns: str | Path | None) -> Any:
-    """First rows of a folder, with all that is known of its columns."""
-    import pyarrow.parquet
-
-    part = next(part for part in parts if part.rows)
-    rows = next(_batches(part)).slice(0, EXAMPLE_ROWS)
-    metadata = dict(rows.schema.metadata or {})
-    common = place / "_common_metadata"
-    if common.is_file():
-        metadata = {**(pyarrow.parquet.read_schema(common).metadata or {}), **metadata}
-    metadata.pop(b"pandas", None)
-    schema = rows.schema.with_metadata(metadata)
-    return rows.cast(describe_schema(schema, folder=place, columns=columns))
-
-
-def _common_metadata(folder: Path, schema: Any) -> None:
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_metadata(schema, folder / "_common_metadata")

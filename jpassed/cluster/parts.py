@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from jpassed.annotation.streaming import SHOWN
 from jpassed.annotation.table import annotate
 from jpassed.cluster.allocator import keep_memory
 from jpassed.cluster.described import describe_like
+from jpassed.cluster.slices import conformed, even_slices
 from jpassed.cluster.work import HIDDEN, Work, read_work, survey_of
 from jpassed.exceptions import FileError, InputError, ModelError
 from jpassed.io.native_columns import plain_table, quantity_table
 from jpassed.io.parquet_tables import arrow_table, table_from_arrow
+from jpassed.surveys import Survey
 from jpassed.weights import load_model
 
 __all__ = ["ROWS_AT_ONCE", "PartAnnotator", "part_annotator", "rows_of", "write_part"]
@@ -74,8 +77,11 @@ class PartAnnotator:
             options["model"] = loaded
         if options.get("zeropoints") is not None:
             options["zeropoints"] = work.folder / HIDDEN / options["zeropoints"]
-        options["survey"] = survey_of(work)
+        survey = survey_of(work)
+        # The first rows of the catalogue were looked at when the work was begun.
+        options["survey"] = replace(survey, judged=True) if isinstance(survey, Survey) else survey
         self._options = options
+        self._schema = work.example.schema.remove_metadata()
         # Once: the description of a hundred columns takes a tenth of a second to parse.
         self._described = table_from_arrow(work.example.slice(0, 0), work.folder)
 
@@ -85,7 +91,7 @@ class PartAnnotator:
         Parameters
         ----------
         rows : pyarrow.Table
-            With the columns of the example.
+            With the columns of the example, or types that can be cast to its.
         key : sequence of int
             Tells these rows from all others: what is drawn at random depends on it.
 
@@ -107,7 +113,8 @@ class PartAnnotator:
         if seed is not None:
             mixed = np.random.SeedSequence([int(seed), *key])
             options["seed"] = int(mixed.generate_state(1)[0])
-        plain = table_from_arrow(rows.replace_schema_metadata(None), work.folder)
+        rows = conformed(rows, self._schema)
+        plain = table_from_arrow(rows, work.folder)
         describe_like(plain, self._described)
         table = quantity_table(plain)
         if len(table) == 0:
@@ -134,7 +141,12 @@ def part_annotator(folder: str, token: str) -> PartAnnotator:
 
 
 def write_part(
-    folder: str, token: str, path: str, batches: Iterable[Any], key: Sequence[int]
+    folder: str,
+    token: str,
+    path: str,
+    batches: Iterable[Any],
+    key: Sequence[int],
+    expected: int | None = None,
 ) -> tuple[int, list[str]]:
     """Annotate the rows of one file of the output; it is there whole or not at all.
 
@@ -148,6 +160,8 @@ def write_part(
         Its rows.
     key : sequence of int
         Tells the part from all others.
+    expected : int, optional
+        Its rows: a file of others is not written.
 
     Returns
     -------
@@ -172,14 +186,17 @@ def write_part(
             temporary, annotator.work.schema, compression="zstd"
         ) as writer:
             group: list[Any] = []
-            for batch in batches:
-                for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-                    chunk = batch.slice(start, ROWS_AT_ONCE)
-                    group.append(annotator(chunk, [*key, rows]))
-                    rows += chunk.num_rows
-                    if _is_full(group):
-                        _write_group(writer, group)
+            for chunk in even_slices(batches, ROWS_AT_ONCE):
+                group.append(annotator(chunk, [*key, rows]))
+                rows += chunk.num_rows
+                if _is_full(group):
+                    _write_group(writer, group)
             _write_group(writer, group)
+        if expected is not None and rows != expected:
+            raise FileError(
+                f"{rows} rows were read where {expected} are said to be: the catalogue is damaged, "
+                "or is being changed"
+            )
     return rows, messages
 
 
