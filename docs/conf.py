@@ -35,10 +35,10 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
     "sphinx_automodapi.automodapi",
     "sphinx_copybutton",
     "sphinx_design",
+    "mathml",
     "shell_help",
 ]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
@@ -91,6 +91,7 @@ if os.environ.get("JPASSED_DOCS_OFFLINE"):
     intersphinx_mapping = {}
 
 html_theme = astropy_conf.html_theme
+html_math_renderer = "mathml"
 html_title = "jpassed"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
