@@ -27,6 +27,7 @@ COMMANDS = {
     "identify": "jpassed.cli.command_identify",
     "jspectra": "jpassed.cli.command_jspectra",
     "models": "jpassed.cli.command_models",
+    "plot": "jpassed.cli.command_plot",
     "publish": "jpassed.cli.command_publish",
     "query": "jpassed.cli.command_query",
     "samp": "jpassed.cli.command_samp",
