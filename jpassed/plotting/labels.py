@@ -11,6 +11,8 @@ from astropy import units as u
 
 __all__ = ["Line", "axis_label", "main_lines", "quantity_label", "set_label", "unit_text"]
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 
 class Line(NamedTuple):
     """A spectral line that is marked: rest wavelength in vacuum, Å, and the side of its name."""
@@ -44,9 +46,11 @@ def unit_text(unit: Any) -> str:
     return u.Unit(unit).to_string("unicode").replace("\u03bc", "\u00b5")
 
 
-def axis_label(name: str, unit: Any = None) -> str:
-    """``"bandflux", "uJy" -> "bandflux (µJy)"``."""
+def axis_label(name: str, unit: Any = None, power: int = 0) -> str:
+    """``"bandflux", "uJy" -> "bandflux (µJy)"``, with a power of ten before the unit if asked."""
     said = unit_text(unit)
+    if power:
+        said = f"10{str(power).translate(_RAISED)} {said}"
     return f"{name} ({said})" if said else name
 
 

@@ -105,7 +105,10 @@ def plot_residuals(
     ax.set_ylim(-reach, reach)
     ax.set_xlabel("wavelength (Å)")
     ax.set_ylabel("residual / error" if unit == "error" else "measured - predicted (mag)")
-    legend(ax, look, ncols=3, loc="lower right")
+    legend(
+        ax, look, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=5, borderaxespad=0.1,
+        handlelength=1.2, columnspacing=1.0, handletextpad=0.4,
+    )  # fmt: skip
     return ax
 
 

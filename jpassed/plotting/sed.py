@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from astropy import units as u
 
-from jpassed.exceptions import InputError, UnknownNameError
+from jpassed.exceptions import InputError, UnknownNameError, UnrecognisedTableError
 from jpassed.filters import known_bands
 from jpassed.filters.known import set_of_band
 from jpassed.plotting.labels import axis_label, main_lines, set_label
 from jpassed.plotting.rows import number_of, one_row, row_of
 from jpassed.plotting.style import MARKERS, Style, legend, start
 from jpassed.posteriors import Posterior
-from jpassed.surveys import read_photometry
+from jpassed.surveys import Photometry, read_photometry
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
-
-    from jpassed.surveys import Photometry
 
 __all__ = ["plot_sed"]
 
@@ -32,6 +30,9 @@ BROAD = 400.0
 LEVELS = (0.16, 0.5, 0.84)
 APART = 1.2
 """Ratio of wavelengths from which on no line joins two bands."""
+
+UPPER, GAP = 0.70, 0.03
+"""Share of the bandfluxes in the height of a plot with residuals, and of what parts the two."""
 
 DECADE = 5.0
 """Ratio of wavelengths from which on their axis is logarithmic."""
@@ -68,7 +69,7 @@ def plot_sed(
     Parameters
     ----------
     table : `~astropy.table.Table`
-        A table of bandfluxes; where `jpassed.annotate` added ``jp_flux_<band>`` with ``_lo`` and
+        A table of bandfluxes, or of labels for which bandfluxes were predicted; where `jpassed.annotate` added ``jp_flux_<band>`` with ``_lo`` and
         ``_hi``, these are drawn with their 16th and 84th percentile: narrow bands as a line, broad
         ones as points.
     row : int
@@ -96,7 +97,7 @@ def plot_sed(
     Returns
     -------
     `~matplotlib.axes.Axes`
-        Pivot wavelength, bandflux.
+        Pivot wavelength, bandflux (its power of ten is in the label where it is a large one).
 
     Raises
     ------
@@ -104,19 +105,21 @@ def plot_sed(
         The table has no such row, a unit is none of flux or wavelength, or there is nothing
         predicted whose residuals could be drawn.
     UnrecognisedTableError
-        The table has no bandfluxes.
+        The table has no bandfluxes, and none are predicted.
     """
     row = row_of(table, row)
     only = table[row : row + 1]
-    photometry = read_photometry(only, survey)
+    photometry = _measured(only, survey)
     one = None if posterior is None else one_row(posterior, row, len(table))
     points = _of_table(only) if one is None else _of_posterior(one, photometry)
+    if not points.bands and not photometry.bands:
+        read_photometry(only, survey)  # which says what it looked for
     if residuals is not False and not points.bands:
         raise InputError(
             f"row {row} has no predicted bandfluxes, and so no residuals: annotate with "
             "outputs=['flux:<band>', ...], or give the posterior of jpassed.annotation.infer"
         )
-    units = _Units(flux_unit, wave_unit)
+    units = _Units(flux_unit, wave_unit, photometry, points)
     ax, look = start(ax, style)
     _draw_measured(ax, look, photometry, units)
     _draw_predicted(ax, look, points, units)
@@ -125,7 +128,7 @@ def plot_sed(
     if lines and redshift is not None:
         _mark_lines(ax, look, redshift, units)
     ax.set_xlabel(axis_label("wavelength", units.wave))
-    ax.set_ylabel(axis_label("bandflux", units.flux))
+    ax.set_ylabel(axis_label("bandflux", units.flux, units.power))
     # Above the axes: inside there is no corner that no galaxy has bands in.
     legend(
         ax, look, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1,
@@ -137,10 +140,22 @@ def plot_sed(
     return ax
 
 
-class _Units:
-    """From Å and microjansky to the units of the axes."""
+def _measured(only: Table, survey: str) -> Photometry:
+    """The bandfluxes of one row; no bands where the table has none, as a table of labels."""
+    try:
+        return read_photometry(only, survey)
+    except UnrecognisedTableError:
+        none = np.zeros((len(only), 0))
+        bands, places = (), np.zeros(0)
+        return Photometry(
+            bands, places, places, none, none, none > 0, np.zeros(len(only), dtype=bool)
+        )
 
-    def __init__(self, flux: Any, wave: Any) -> None:
+
+class _Units:
+    """From Å and microjansky to the units of the axes, and the power of ten of the fluxes."""
+
+    def __init__(self, flux: Any, wave: Any, photometry: Photometry, points: _Points) -> None:
         try:
             self.flux, self.wave = u.Unit(flux), u.Unit(wave)
             (1 * u.uJy).to(self.flux, u.spectral_density(5000 * u.AA))
@@ -150,10 +165,19 @@ class _Units:
                 f"expected units of flux density and of wavelength (flux_unit='uJy', "
                 f"wave_unit='Angstrom'), got {flux!r} and {wave!r}"
             ) from error
+        self.power = 0
+        seen = photometry.observed[0]
+        largest = max(
+            np.abs(self.fluxes(photometry.flux[0][seen], photometry.pivot[seen])).max(initial=0.0),
+            np.abs(self.fluxes(points.middle, points.pivot)).max(initial=0.0),
+        )
+        if largest > 0 and not 1e-2 <= largest < 1e5:
+            self.power = int(np.floor(np.log10(largest)))
 
     def fluxes(self, value: NDArray[np.float64], pivot: NDArray[np.float64]) -> Any:
-        """Microjansky in the unit of the axis."""
-        return (value * u.uJy).to_value(self.flux, u.spectral_density(pivot * u.AA))
+        """Microjansky in the unit and power of ten of the axis."""
+        scaled = (value * u.uJy).to_value(self.flux, u.spectral_density(pivot * u.AA))
+        return scaled / 10.0**self.power
 
     def waves(self, value: Any) -> Any:
         """Å in the unit of the axis."""
@@ -286,15 +310,15 @@ def _mark_lines(ax: Axes, look: Style, z: float, units: _Units) -> None:
 
 
 def _axes_below(ax: Axes) -> Axes:
-    """Axes of a third of the height below others."""
-    if ax.figure.get_layout_engine() is not None:
-        # It makes room for what lies beside Axes, and would undo what divides them.
-        below = ax.inset_axes((0.0, -0.42, 1.0, 0.36))
-        below.sharex(ax)
-        return below
-    from mpl_toolkits.axes_grid1 import make_axes_locatable
+    """Axes in the lower part of the place that others have; these keep the upper part of it."""
+    from matplotlib.transforms import Bbox
 
-    return make_axes_locatable(ax).append_axes("bottom", size="38%", pad=0.08, sharex=ax)
+    def upper(drawn: Axes, renderer: Any) -> Any:
+        x0, y0, x1, y1 = drawn.get_position(original=True).extents
+        return Bbox.from_extents(x0, y1 - UPPER * (y1 - y0), x1, y1)
+
+    ax.set_axes_locator(upper)
+    return ax.inset_axes((0.0, -(1.0 - UPPER) / UPPER, 1.0, (1.0 - UPPER - GAP) / UPPER))
 
 
 def _draw_residuals(
@@ -311,6 +335,8 @@ def _draw_residuals(
     below.plot(units.waves(photometry.pivot[seen]), pull, "o", color=look.ink, markersize=2.5)
     reach = max(3.4, 1.1 * float(np.abs(pull).max(initial=0.0)))
     below.set_ylim(-reach, reach)
+    if ax.get_xscale() == "log" and below.get_xscale() != "log":
+        _logarithmic(below, *ax.get_xlim())
     below.set_xlim(ax.get_xlim())
     below.set_ylabel(r"$\Delta/\sigma$")
     below.set_xlabel(ax.get_xlabel())
