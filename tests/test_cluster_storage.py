@@ -12,6 +12,7 @@ import pytest
 from cluster_catalogs import as_hats, made_up
 
 from jpassed.cluster import annotate_hats
+from jpassed.exceptions import FileError
 
 distributed = pytest.importorskip("distributed")
 lsdb = pytest.importorskip("lsdb")
@@ -105,3 +106,42 @@ def test_footers_are_left_where_they_are_when_there_are_many(
     assert catalog.compute(progress_bar=False)["jp_z"].notna().sum() > 50
     schema = pyarrow.parquet.read_schema(tmp_path / "out" / "dataset" / "_common_metadata")
     assert "jp_z" in schema.names
+
+
+def in_folders(hats, own):
+    """The catalogue with a folder of two files a partition, whose texts are of two types."""
+    shutil.copytree(hats, own)
+    (own / "dataset" / "_metadata").unlink()
+    for path in sorted((own / "dataset").rglob("Npix=*.parquet")):
+        table = pyarrow.parquet.read_table(path, partitioning=None)
+        path.unlink()
+        folder = path.with_suffix("")
+        folder.mkdir()
+        half = table.num_rows // 2
+        pyarrow.parquet.write_table(table.slice(0, half), folder / "part0.parquet")
+        wide = table["name"].cast(pyarrow.large_string())
+        table = table.set_column(table.schema.get_field_index("name"), "name", wide)
+        pyarrow.parquet.write_table(table.slice(half), folder / "part1.parquet")
+    info = lsdb.open_catalog(str(hats), columns="all").hc_structure.catalog_info
+    info.copy_and_update(npix_suffix="/").to_properties_file(own)
+    return own
+
+
+def test_partitions_may_be_folders_of_files(hats, annotated, scheduler, tmp_path):
+    own, out = in_folders(hats, tmp_path / "own"), tmp_path / "out"
+    assert annotate_hats(own, out, scheduler=scheduler, **QUICK) == 90
+    for path in (annotated / "dataset").rglob("Npix=*.parquet"):
+        before = pyarrow.parquet.read_table(path, partitioning=None)
+        after = pyarrow.parquet.read_table(out / path.relative_to(annotated), partitioning=None)
+        assert after.replace_schema_metadata(None).equals(before.replace_schema_metadata(None))
+
+
+def test_a_damaged_file_of_a_partition_is_told(hats, scheduler, tmp_path):
+    own = in_folders(hats, tmp_path / "own")
+    path = sorted((own / "dataset").rglob("part1.parquet"))[-1]
+    content = bytearray(path.read_bytes())
+    content[4:3000] = bytes(2996)  # its first pages; the footer is whole
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"^partition Order: \d+, Pixel: \d+: "):
+        annotate_hats(own, tmp_path / "out", scheduler=scheduler, **QUICK)
+    assert not (tmp_path / "out").exists()

@@ -48,6 +48,11 @@ class PartAnnotator:
     ----------
     work : Work
 
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of the rows that are annotated.
+
     Raises
     ------
     ModelError
@@ -81,7 +86,7 @@ class PartAnnotator:
         # The first rows of the catalogue were looked at when the work was begun.
         options["survey"] = replace(survey, judged=True) if isinstance(survey, Survey) else survey
         self._options = options
-        self._schema = work.example.schema.remove_metadata()
+        self.schema = work.example.schema.remove_metadata()
         # Once: the description of a hundred columns takes a tenth of a second to parse.
         self._described = table_from_arrow(work.example.slice(0, 0), work.folder)
 
@@ -91,7 +96,7 @@ class PartAnnotator:
         Parameters
         ----------
         rows : pyarrow.Table
-            With the columns of the example, or types that can be cast to its.
+            With the columns of the example.
         key : sequence of int
             Tells these rows from all others: what is drawn at random depends on it.
 
@@ -113,8 +118,7 @@ class PartAnnotator:
         if seed is not None:
             mixed = np.random.SeedSequence([int(seed), *key])
             options["seed"] = int(mixed.generate_state(1)[0])
-        rows = conformed(rows, self._schema)
-        plain = table_from_arrow(rows, work.folder)
+        plain = table_from_arrow(rows.replace_schema_metadata(None), work.folder)
         describe_like(plain, self._described)
         table = quantity_table(plain)
         if len(table) == 0:
@@ -186,7 +190,8 @@ def write_part(
             temporary, annotator.work.schema, compression="zstd"
         ) as writer:
             group: list[Any] = []
-            for chunk in even_slices(batches, ROWS_AT_ONCE):
+            alike = (conformed(batch, annotator.schema) for batch in batches)
+            for chunk in even_slices(alike, ROWS_AT_ONCE):
                 group.append(annotator(chunk, [*key, rows]))
                 rows += chunk.num_rows
                 if _is_full(group):
