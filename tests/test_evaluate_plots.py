@@ -43,7 +43,7 @@ def test_many_objects_are_counts(ax):
     plot_predicted(x + 0.1 * rng.normal(size=5000), x, name="logmstar", ax=ax)
     counts = np.ma.filled(ax.collections[0].get_array(), 0)
     assert 4900 < np.nansum(counts) <= 5000
-    assert ax.get_xlabel() == r"$\log\,M_\star/{\rm M}_\odot$, known"
+    assert ax.get_xlabel() == r"$\log\,M_\ast/{\rm M}_\odot$, known"
 
 
 @pytest.mark.parametrize(("predicted", "truth"), [([np.nan], [0.1]), ([0.1], [0.1, 0.2]), ([], [])])

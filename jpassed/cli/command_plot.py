@@ -30,9 +30,7 @@ OF_A_CATALOGUE = ("truth", "histogram", "magnitude", "colours", "sky")
     required=False,
     said="PNG, PDF or SVG. Default: CATALOG_rowN.png, or CATALOG_plot.png, in this folder.",
 )
-@click.option(
-    "--row", metavar="N", type=click.IntRange(min=1), help="Plot row N, counted from 1."
-)
+@click.option("--row", metavar="N", type=click.IntRange(min=1), help="Plot row N, counted from 1.")
 @click.option(
     "--kind",
     "kinds",
@@ -57,9 +55,7 @@ OF_A_CATALOGUE = ("truth", "histogram", "magnitude", "colours", "sky")
     "--draws", metavar="N", type=click.IntRange(min=20), default=1000, show_default=True,
     help="Joint draws of a corner plot.",
 )  # fmt: skip
-@click.option(
-    "--style", type=click.Choice(["light", "dark"]), default="light", show_default=True
-)
+@click.option("--style", type=click.Choice(["light", "dark"]), default="light", show_default=True)
 @click.option(
     "--dpi", metavar="N", type=click.IntRange(min=30), default=150, show_default=True,
     help="Dots an inch of a PNG.",
@@ -141,9 +137,8 @@ def _check_kinds(wanted: list[str], row: int | None) -> None:
     """Refuse kinds that there are not, or not of this."""
     from jpassed.exceptions import UnknownNameError
 
-    choices, others = OF_A_CATALOGUE, OF_A_ROW
-    if row is not None:
-        choices, others = others, choices
+    choices: tuple[str, ...] = OF_A_CATALOGUE if row is None else OF_A_ROW
+    others: tuple[str, ...] = OF_A_ROW if row is None else OF_A_CATALOGUE
     for kind in wanted:
         if kind in others:
             how = "with" if row is None else "without"

@@ -74,7 +74,7 @@ def draw_object(
         logger.warning(
             "row %d has no known value of %s in column %s", row + 1, name, labels[name].column
         )
-    asked = {"title": title, "style": style, "truth": known}
+    asked: dict[str, Any] = {"title": title, "style": style, "truth": known}
     if model is None and _has_all(only, kinds, quantities, survey):
         return plot_object(only, 0, kinds, quantities=quantities, survey=survey, **asked)
     from jpassed.annotation import infer
@@ -136,7 +136,9 @@ def draw_catalogue(
     wanted = ["z", *(name for name in labels if name != "z")]
     if model is not None or any(column_name(name) not in table.colnames for name in wanted):
         if len(table) > MOST_ROWS:
-            missing = ", ".join(column_name(n) for n in wanted if column_name(n) not in table.colnames)
+            missing = ", ".join(
+                column_name(n) for n in wanted if column_name(n) not in table.colnames
+            )
             raise InputError(
                 f"{len(table)} rows without {missing or 'the predictions of this model'} are too "
                 "many to annotate for a plot: annotate first (jpassed annotate IN), and plot the "
@@ -170,7 +172,9 @@ def _has_all(
         photometry = read_photometry(only, survey)
     except UnrecognisedTableError:
         return any(name.startswith("jp_flux_") for name in only.colnames)
-    seen = [band for band, there in zip(photometry.bands, photometry.observed[0], strict=True) if there]
+    seen = [
+        band for band, there in zip(photometry.bands, photometry.observed[0], strict=True) if there
+    ]
     return all(column_name(f"flux:{band}") in only.colnames for band in seen)
 
 

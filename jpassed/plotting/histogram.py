@@ -86,10 +86,13 @@ def plot_histogram(
             label="sum of posteriors",
         )
         top = max(top, float(expected.max()))
-        legend(ax, look, loc="upper right")
+        legend(
+            ax, look, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1,
+            handlelength=1.4, columnspacing=1.0,
+        )  # fmt: skip
     margin = 0.05 * (edges[-1] - edges[0])
     ax.set_xlim(edges[0] - margin, edges[-1] + margin)
-    ax.set_ylim(0, 1.15 * top)
+    ax.set_ylim(0, 1.08 * top)
     ax.set_xlabel(quantity_label(quantity, table[name].unit))
     ax.set_ylabel("objects")
     return ax

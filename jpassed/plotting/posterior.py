@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
-from jpassed.plotting.labels import quantity_label
+from jpassed.plotting.labels import axis_label, quantity_label
 from jpassed.plotting.rows import number_of, numbers_of, row_of
 from jpassed.plotting.style import Style, legend, start
 from jpassed.posteriors import Posterior
@@ -113,7 +113,7 @@ def plot_posterior(
         _tell_peaks(ax, look, edges, density)
     ax.locator_params(axis="x", nbins=4)
     ax.set_xlabel(quantity_label(quantity, unit))
-    ax.set_ylabel("posterior density")
+    ax.set_ylabel(axis_label("posterior density", f"1 / ({unit})" if unit else None))
     legend(ax, look, loc="upper right")
     return ax
 

@@ -69,9 +69,9 @@ def plot_sed(
     Parameters
     ----------
     table : `~astropy.table.Table`
-        A table of bandfluxes, or of labels for which bandfluxes were predicted; where `jpassed.annotate` added ``jp_flux_<band>`` with ``_lo`` and
-        ``_hi``, these are drawn with their 16th and 84th percentile: narrow bands as a line, broad
-        ones as points.
+        A table of bandfluxes, or of labels for which bandfluxes were predicted; where
+        `jpassed.annotate` added ``jp_flux_<band>`` with ``_lo`` and ``_hi``, these are drawn with
+        their 16th and 84th percentile: narrow bands as a line, broad ones as points.
     row : int
         Which row, counted from 0.
     posterior : `~jpassed.Posterior`, optional
@@ -313,7 +313,7 @@ def _axes_below(ax: Axes) -> Axes:
     """Axes in the lower part of the place that others have; these keep the upper part of it."""
     from matplotlib.transforms import Bbox
 
-    def upper(drawn: Axes, renderer: Any) -> Any:
+    def upper(drawn: Any, renderer: Any) -> Bbox:
         x0, y0, x1, y1 = drawn.get_position(original=True).extents
         return Bbox.from_extents(x0, y1 - UPPER * (y1 - y0), x1, y1)
 
