@@ -55,7 +55,18 @@ def ab_magnitude(flux: ArrayLike) -> NDArray[np.float64]:
 
 
 def from_ab_magnitude(magnitude: ArrayLike) -> NDArray[np.float64]:
-    """Bandflux in microjansky of an AB magnitude (any shape)."""
+    """Bandflux in microjansky of an AB magnitude (any shape).
+
+    Parameters
+    ----------
+    magnitude : array_like
+        AB magnitudes, any shape; NaN gives NaN.
+
+    Returns
+    -------
+    ndarray
+        Microjansky, the same shape.
+    """
     return AB_ZEROPOINT_MICROJANSKY * 10.0 ** (-0.4 * np.asarray(magnitude, dtype=np.float64))
 
 
@@ -206,7 +217,18 @@ def air_to_vacuum(wavelength: ArrayLike) -> NDArray[np.float64]:
 
 
 def vacuum_to_air(wavelength: ArrayLike) -> NDArray[np.float64]:
-    """Air wavelength (Å) of a vacuum wavelength (Å); Ciddor (1996) as in VALD, above 2000 Å."""
+    """Air wavelength (Å) of a vacuum wavelength (Å); Ciddor (1996) as in VALD, above 2000 Å.
+
+    Parameters
+    ----------
+    wavelength : array_like
+        Vacuum wavelengths, Å, any shape.
+
+    Returns
+    -------
+    ndarray
+        Å in air, the same shape.
+    """
     vacuum = np.asarray(wavelength, dtype=np.float64)
     s2 = (1e4 / np.where(vacuum > 0, vacuum, np.nan)) ** 2
     n = 1.0 + 8.34254e-5 + 2.406147e-2 / (130.0 - s2) + 1.5998e-4 / (38.9 - s2)

@@ -122,6 +122,10 @@ def read_kinds(
         of a YAML file (``name: {unit: ..., description: ...}``) or of an ECSV table with a row a
         kind.
 
+    Returns
+    -------
+    tuple of KindDescription
+
     Raises
     ------
     InputError, UnknownNameError, FileError

@@ -72,7 +72,13 @@ def _read() -> tuple[dict[str, Derived], dict[str, Any]]:
 
 
 def load_derived() -> Mapping[str, Derived]:
-    """All derived quantities by name, in the order of their data file."""
+    """All derived quantities by name, in the order of their data file.
+
+    Returns
+    -------
+    mapping
+        Name to `Derived`.
+    """
     return _read()[0]
 
 

@@ -143,6 +143,11 @@ class Predictor:
         Yields
         ------
         Batch
+
+        Raises
+        ------
+        InputError
+            If `batch_size` is not positive.
         """
         labels = labels or {}
         size = DEFAULT_BATCH.get(self.device.type, 1024) if batch_size is None else batch_size

@@ -149,6 +149,11 @@ class JointSampler:
         ------
         rows : slice
         draws : JointSamples
+
+        Raises
+        ------
+        InputError
+            If `n` is not positive, or there is no object `start`.
         """
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"the number of draws must be a whole number from 1 on, got {n!r}")
@@ -175,7 +180,23 @@ class JointSampler:
     def logpdf(
         self, values: Mapping[str, ArrayLike], *, order: Sequence[str] | None = None
     ) -> FloatArray:
-        """Joint log density of given values (N,), see `jpassed.Posterior.joint_logpdf`."""
+        """Joint log density of given values (N,), see `jpassed.Posterior.joint_logpdf`.
+
+        Parameters
+        ----------
+        values : mapping
+            Quantity to values (N,) in its unit.
+        order : sequence of str, optional
+
+        Returns
+        -------
+        ndarray (N,)
+
+        Raises
+        ------
+        InputError
+            If the values of a quantity have another shape, or it is in the context, or derived.
+        """
         truth = {name: np.asarray(v, dtype=np.float64) for name, v in values.items()}
         for name, x in truth.items():
             if x.shape != (len(self),):

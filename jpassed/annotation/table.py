@@ -216,12 +216,24 @@ def infer(
 ) -> Posterior:
     """Posteriors of a catalogue's objects, for work in Python; arguments as in `annotate`.
 
+    Parameters
+    ----------
+    table : astropy.table.Table
+        N objects.
+    model, outputs, context, survey, device, precision, batch_size, zeropoints
+        As in `jpassed.annotate`; outputs without derived quantities.
+
     Returns
     -------
     Posterior
         One distribution per quantity, in the table's order of rows; objects without any usable
         band or label have the prior. It holds the parameters of all objects: some 11 kB each
         with the default outputs. ``posterior.sample(100)`` draws all quantities together.
+
+    Raises
+    ------
+    InputError, UnrecognisedTableError, UnknownNameError, FileError
+        As `jpassed.annotate`; derived quantities have draws, but no distribution.
     """
     check_table(table)
     asked = read_outputs(outputs, model_vocabulary(model))

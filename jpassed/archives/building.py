@@ -106,6 +106,11 @@ def planned_queries(
     limit : int, optional
     clients : callable
         Gives a `TapClient` for the name of a service.
+
+    Returns
+    -------
+    list of PlannedQuery
+        In the order in which they would be asked.
     """
     found = []
     clients = cache(clients)

@@ -30,7 +30,12 @@ TOTAL_UNITS = ("nanomaggy", "uJy", "mag(AB)")
 
 
 def list_archives() -> tuple[str, ...]:
-    """Names of the shipped archive descriptions."""
+    """Names of the shipped archive descriptions.
+
+    Returns
+    -------
+    tuple of str
+    """
     folder = files("jpassed.archives") / "data" / "archives"
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")))
 
@@ -42,6 +47,15 @@ def archive_file(name: str) -> Traversable:
 
 def load_archive(name: str | Path) -> Archive:
     """An archive by its name, or from a YAML file of your own.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of `list_archives`, or the path of a YAML file.
+
+    Returns
+    -------
+    Archive
 
     Raises
     ------

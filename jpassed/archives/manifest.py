@@ -83,6 +83,15 @@ def is_training_set(path: str | Path) -> bool:
 def read_training_set(path: str | Path) -> TrainingSet:
     """Read the manifest of a training set.
 
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the training set, or its manifest.
+
+    Returns
+    -------
+    TrainingSet
+
     Raises
     ------
     FileError

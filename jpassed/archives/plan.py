@@ -120,7 +120,12 @@ def _files_of_coverage(matches: tuple[Mapping[str, Any], ...]) -> dict[str, str]
 
 
 def list_presets() -> tuple[str, ...]:
-    """Names of the shipped plans."""
+    """Names of the shipped plans.
+
+    Returns
+    -------
+    tuple of str
+    """
     folder = files("jpassed.archives") / "data" / "presets"
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml")))
 
@@ -135,6 +140,10 @@ def load_plan(
     plan : str, path, mapping or FetchPlan
     limit : int, optional
         At most so many objects of every archive; a smaller limit of the plan stays.
+
+    Returns
+    -------
+    FetchPlan
 
     Raises
     ------

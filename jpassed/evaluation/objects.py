@@ -53,7 +53,18 @@ class ObjectScores:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Self]) -> Self:
-        """The objects of several, one after the other."""
+        """The objects of several, one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of ObjectScores
+            At least one.
+
+        Raises
+        ------
+        InputError
+            If there are none.
+        """
         if not parts:
             raise InputError("no scores to join")
         return cls(
@@ -79,6 +90,11 @@ def score_objects(
     Returns
     -------
     ObjectScores
+
+    Raises
+    ------
+    InputError
+        If the truth or its errors have another shape, or an error is negative.
     """
     true = np.asarray(truth, dtype=np.float64)
     if true.shape != (len(distribution),):

@@ -33,13 +33,43 @@ MAD_TO_SIGMA = 1.4826
 
 
 def normalised_residual(z_phot: ArrayLike, z_true: ArrayLike) -> FloatArray:
-    """Relative redshift error ``(z_phot - z_true) / (1 + z_true)``, (N,)."""
+    """Relative redshift error ``(z_phot - z_true) / (1 + z_true)``, (N,).
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+
+    Returns
+    -------
+    array (N,)
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
+    """
     phot, true = _pair(z_phot, z_true)
     return (phot - true) / (1.0 + true)
 
 
 def bias(z_phot: ArrayLike, z_true: ArrayLike) -> float:
-    """Median of `normalised_residual`."""
+    """Median of `normalised_residual`.
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
+    """
     return float(np.median(normalised_residual(z_phot, z_true)))
 
 
@@ -49,6 +79,20 @@ def sigma_nmad(z_phot: ArrayLike, z_true: ArrayLike) -> float:
     ``1.4826 median(|dz - median(dz)| / (1 + z_true))``; Brammer, van Dokkum & Coppi 2008,
     ApJ 686, 1503, section 3.4. It is the standard deviation for Gaussian errors, and is blind to
     outliers: quote `outlier_fraction` with it.
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
     """
     phot, true = _pair(z_phot, z_true)
     dz = phot - true
@@ -56,7 +100,22 @@ def sigma_nmad(z_phot: ArrayLike, z_true: ArrayLike) -> float:
 
 
 def sigma_68(z_phot: ArrayLike, z_true: ArrayLike) -> float:
-    """Half the interval that holds the middle 68 % of `normalised_residual`."""
+    """Half the interval that holds the middle 68 % of `normalised_residual`.
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
+    """
     low, high = np.quantile(normalised_residual(z_phot, z_true), [0.16, 0.84])
     return float(high - low) / 2.0
 
@@ -65,6 +124,23 @@ def sigma_outlier_fraction(z_phot: ArrayLike, z_true: ArrayLike, n_sigma: float 
     """Fraction of objects with ``|dz/(1 + z_true) - bias| > n_sigma sigma_NMAD``.
 
     Relative to the scatter of the sample itself: 0.3 % at 3 sigma for Gaussian errors.
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+    n_sigma : float
+        Beyond so many sigma_NMAD an object counts.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
     """
     residual = normalised_residual(z_phot, z_true)
     limit = n_sigma * sigma_nmad(z_phot, z_true)
@@ -72,12 +148,48 @@ def sigma_outlier_fraction(z_phot: ArrayLike, z_true: ArrayLike, n_sigma: float 
 
 
 def outlier_fraction(z_phot: ArrayLike, z_true: ArrayLike, threshold: float = 0.05) -> float:
-    """Fraction of objects with ``|dz| / (1 + z_true) > threshold``."""
+    """Fraction of objects with ``|dz| / (1 + z_true) > threshold``.
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+    threshold : float
+        In units of 1 + z.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
+    """
     return float(np.mean(np.abs(normalised_residual(z_phot, z_true)) > threshold))
 
 
 def fraction_within(z_phot: ArrayLike, z_true: ArrayLike, limit: float = 0.003) -> float:
-    """Fraction of objects with ``|dz| / (1 + z_true) <= limit``."""
+    """Fraction of objects with ``|dz| / (1 + z_true) <= limit``.
+
+    Parameters
+    ----------
+    z_phot, z_true : array (N,)
+        Photometric and true redshifts, finite.
+    limit : float
+        In units of 1 + z.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If there is no object, the arrays differ in length, or a value is not finite.
+    """
     return float(np.mean(np.abs(normalised_residual(z_phot, z_true)) <= limit))
 
 
@@ -85,6 +197,20 @@ def odds(distribution: Distribution, z_phot: ArrayLike, half_width: float = 0.03
     """Probability that the redshift lies within ``half_width (1 + z_phot)`` of `z_phot`, (N,).
 
     Benitez 2000, ApJ 536, 571, with the half width of Hernan-Caballero et al. 2021, A&A 654, A101.
+
+    Parameters
+    ----------
+    distribution : Distribution
+        Of the redshifts of N objects.
+    z_phot : array (N,)
+        The point estimates.
+    half_width : float
+        In units of 1 + z.
+
+    Returns
+    -------
+    array (N,)
+        From 0 to 1.
     """
     point = np.asarray(z_phot, dtype=np.float64)
     reach = half_width * (1.0 + point)
@@ -92,7 +218,22 @@ def odds(distribution: Distribution, z_phot: ArrayLike, half_width: float = 0.03
 
 
 def mad_scatter(residual: ArrayLike) -> float:
-    """Robust standard deviation ``1.4826 median(|r - median(r)|)``; infinite residuals count."""
+    """Robust standard deviation ``1.4826 median(|r - median(r)|)``; infinite residuals count.
+
+    Parameters
+    ----------
+    residual : array of any shape
+
+    Returns
+    -------
+    float
+        In the unit of the residuals; infinite where more than half of them are.
+
+    Raises
+    ------
+    InputError
+        If there is no residual, or one of them is NaN.
+    """
     r = np.asarray(residual, dtype=np.float64)
     if r.size == 0 or np.any(np.isnan(r)):
         raise InputError("residuals must be given and not be NaN: drop masked rows first")
@@ -102,6 +243,16 @@ def mad_scatter(residual: ArrayLike) -> float:
 
 def dex_residual(predicted: ArrayLike, true: ArrayLike) -> FloatArray:
     """``log10(predicted / true)``, (N,); -inf where the prediction is not positive.
+
+    Parameters
+    ----------
+    predicted, true : array (N,)
+        In the same linear unit.
+
+    Returns
+    -------
+    array (N,)
+        In dex.
 
     Raises
     ------
@@ -119,7 +270,25 @@ def dex_residual(predicted: ArrayLike, true: ArrayLike) -> FloatArray:
 
 
 def dex_scatter(predicted: ArrayLike, true: ArrayLike, *, robust: bool = True) -> float:
-    """Scatter of `dex_residual`: `mad_scatter`, or the standard deviation if not `robust`."""
+    """Scatter of `dex_residual`: `mad_scatter`, or the standard deviation if not `robust`.
+
+    Parameters
+    ----------
+    predicted, true : array (N,)
+        In the same linear unit.
+    robust : bool
+        Whether a few wild values may count for little.
+
+    Returns
+    -------
+    float
+        In dex.
+
+    Raises
+    ------
+    InputError
+        As `dex_residual`.
+    """
     residual = dex_residual(predicted, true)
     if robust:
         return mad_scatter(residual)

@@ -65,6 +65,11 @@ def photoz_report(
     -------
     Table
         One row per bin: ``low, high, n``, then the statistics; masked where a bin is empty.
+
+    Raises
+    ------
+    InputError
+        If the columns differ in length, or the edges of the bins do not increase.
     """
     from astropy.table import MaskedColumn, Table
 
@@ -135,6 +140,11 @@ def posterior_report(
         One row per quantity: ``quantity, n``, ``bias`` (median of the median minus the truth),
         ``scatter`` (`mad_scatter` of it), ``sigma`` (median half 16-84 interval),
         ``coverage_68, coverage_95, pit_distance, crps, log_score`` (means); masked where n is 0.
+
+    Raises
+    ------
+    InputError
+        If no quantity has a truth, or one has another number of objects.
     """
     from astropy.table import Table
 

@@ -73,6 +73,11 @@ def coverage(
     Returns
     -------
     float or array (L,)
+
+    Raises
+    ------
+    InputError
+        If a level lies outside (0, 1), or a PIT value is not finite.
     """
     p = _finite(pit_values, "PIT values")
     levels = np.asarray(level, dtype=np.float64)
@@ -84,7 +89,23 @@ def coverage(
 
 
 def pit_distance(pit_values: ArrayLike) -> float:
-    """Kolmogorov-Smirnov distance of PIT values from the uniform distribution."""
+    """Kolmogorov-Smirnov distance of PIT values from the uniform distribution.
+
+    Parameters
+    ----------
+    pit_values : array (N,)
+        From `pit`.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is not finite.
+    """
     p = np.sort(_finite(pit_values, "PIT values"))
     steps = np.arange(len(p) + 1) / len(p)
     return float(max(np.max(steps[1:] - p), np.max(p - steps[:-1])))
@@ -95,6 +116,20 @@ def pit_cramer_von_mises(pit_values: ArrayLike) -> float:
 
     ``integral (F_N(p) - p)^2 dp`` with F_N the share of the N values at most p (Cramer 1928,
     Skand. Aktuarietidskr. 11, 13). Calibrated posteriors give 1 / (6 N) on average.
+
+    Parameters
+    ----------
+    pit_values : array (N,)
+        From `pit`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is not finite.
     """
     p = np.sort(_finite(pit_values, "PIT values"))
     middle = (np.arange(len(p)) + 0.5) / len(p)
@@ -105,6 +140,23 @@ def pit_outlier_rate(pit_values: ArrayLike, tail: float = 1e-4) -> float:
     """Share of PIT values below `tail` or above 1 - `tail`.
 
     Schmidt et al. 2020, MNRAS 499, 1587; ``2 tail`` for calibrated posteriors.
+
+    Parameters
+    ----------
+    pit_values : array (N,)
+        From `pit`.
+    tail : float
+        Probability.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Raises
+    ------
+    InputError
+        If there is none, or one is not finite.
     """
     p = _finite(pit_values, "PIT values")
     return float(np.mean((p < tail) | (p > 1.0 - tail)))
@@ -116,6 +168,20 @@ def log_score(
     """Log density at the truth, (N,), nats per unit; larger is better.
 
     Good 1952, J. R. Stat. Soc. B 14, 107. With `error` the posterior is convolved with it.
+
+    Parameters
+    ----------
+    distribution : Distribution
+        N objects.
+    truth : array (N,)
+        In the unit of the quantity.
+    error : array (N,), optional
+        Standard error of the truth.
+
+    Returns
+    -------
+    array (N,)
+        -inf where the truth is outside the bounds.
     """
     return distribution.logpdf(truth, error)
 
@@ -125,6 +191,19 @@ def crps(distribution: Distribution, truth: ArrayLike, *, levels: int = 200) -> 
 
     ``integral (F(x) - [x >= truth])^2 dx`` (Gneiting & Raftery 2007, J. Am. Stat. Assoc. 102,
     359, eq. 20), as `crps_quantiles` at `levels` levels.
+
+    Parameters
+    ----------
+    distribution : Distribution
+        N objects.
+    truth : array (N,)
+        In the unit of the quantity.
+    levels : int
+        Quantiles that stand for the distribution.
+
+    Returns
+    -------
+    array (N,)
     """
     q = (np.arange(levels) + 0.5) / levels
     return crps_quantiles(distribution.quantile(q), q, truth)
@@ -145,6 +224,11 @@ def crps_quantiles(quantiles: ArrayLike, levels: ArrayLike, truth: ArrayLike) ->
     Returns
     -------
     array (N,)
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit each other.
     """
     x, q = np.asarray(quantiles, dtype=np.float64), np.asarray(levels, dtype=np.float64)
     true = np.asarray(truth, dtype=np.float64)
@@ -162,6 +246,22 @@ def crps_samples(samples: ArrayLike, truth: ArrayLike) -> FloatArray:
 
     Gneiting & Raftery 2007, eq. 21, with the fair estimate of the second term (Ferro 2014,
     Q. J. R. Meteorol. Soc. 140, 1917).
+
+    Parameters
+    ----------
+    samples : array (N, S)
+        Two draws of each object at least.
+    truth : array (N,)
+
+    Returns
+    -------
+    array (N,)
+        In the unit of the quantity.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit each other.
     """
     x, true = np.asarray(samples, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     if x.ndim != 2 or x.shape[1] < 2 or true.shape != x.shape[:1]:
@@ -173,7 +273,17 @@ def crps_samples(samples: ArrayLike, truth: ArrayLike) -> FloatArray:
 
 
 def crps_gaussian(mean: ArrayLike, sigma: ArrayLike, truth: ArrayLike) -> FloatArray:
-    """CRPS of a Gaussian in closed form (Gneiting & Raftery 2007, section 4.2), (N,)."""
+    """CRPS of a Gaussian in closed form (Gneiting & Raftery 2007, section 4.2), (N,).
+
+    Parameters
+    ----------
+    mean, sigma, truth : array (N,)
+        In the unit of the quantity.
+
+    Returns
+    -------
+    array (N,)
+    """
     from scipy.special import ndtr
 
     s = np.asarray(sigma, dtype=np.float64)

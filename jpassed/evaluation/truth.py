@@ -66,6 +66,11 @@ def read_truth(
     vocabulary : Vocabulary, optional
         Kinds that there are; the common ones by default.
 
+    Returns
+    -------
+    dict
+        Quantity to `Truth`.
+
     Raises
     ------
     InputError

@@ -233,7 +233,15 @@ class FilterSet(Sequence[Passband]):
         return np.array([member.coverage(wmin, wmax) for member in self._members])
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Position of a band, given by name or as the passband itself."""
+        """Position of a band, given by name or as the passband itself.
+
+        Raises
+        ------
+        UnknownNameError
+            If the set has no such band.
+        ValueError
+            If the band is not between `start` and `stop`.
+        """
         label = value.name if isinstance(value, Passband) else value
         if label not in self._by_name:
             raise UnknownNameError(self._what(), label, self.names)
@@ -247,6 +255,8 @@ class FilterSet(Sequence[Passband]):
         ------
         UnknownNameError
             If a name is not in the set.
+        InputError
+            If `names` is one text.
         """
         if isinstance(names, str):
             raise InputError(f"select takes a list of band names; got the text {names!r}")

@@ -42,7 +42,12 @@ def known_bands() -> dict[str, tuple[float, float]]:
 
 
 def filter_set_names() -> tuple[str, ...]:
-    """Names that `load_filters` knows."""
+    """Names that `load_filters` knows.
+
+    Returns
+    -------
+    tuple of str
+    """
     return tuple(dict.fromkeys(group for _, group, _, _ in _band_rows()))
 
 

@@ -38,6 +38,10 @@ def default_output(path: str | Path, suffix: str = "_jpassed") -> Path:
     suffix : str
         What goes between the name and its ending.
 
+    Returns
+    -------
+    Path
+
     Raises
     ------
     UnknownNameError

@@ -102,7 +102,12 @@ def read_noise(path: str | os.PathLike[str]) -> ErrorModel:
 
 
 def list_noise() -> list[str]:
-    """Names of the embedded noise presets."""
+    """Names of the embedded noise presets.
+
+    Returns
+    -------
+    list of str
+    """
     return sorted(p.stem for p in _PRESETS.glob("*.ecsv"))
 
 

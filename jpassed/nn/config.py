@@ -133,7 +133,20 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
-        """Read plain values; unknown keys are refused."""
+        """Read plain values; unknown keys are refused.
+
+        Parameters
+        ----------
+        values : mapping
+            Attributes of the configuration.
+
+        Raises
+        ------
+        UnknownNameError
+            For a key that is no attribute.
+        InputError
+            For values that make no network.
+        """
         known = {f.name for f in fields(cls)}
         for key in values:
             if key not in known:

@@ -207,6 +207,11 @@ class Distribution(ABC):
 
         A generator gives one number per draw, object by object: the draws of objects do not
         depend on how they are split into batches.
+
+        Raises
+        ------
+        InputError
+            If n is not a positive whole number.
         """
         if not isinstance(n, int | np.integer) or n < 1:
             raise InputError(f"the number of samples must be a whole number from 1 on, got {n!r}")
@@ -242,6 +247,11 @@ class Distribution(ABC):
         -------
         Distribution
             Without bounds; not always of the same class.
+
+        Raises
+        ------
+        InputError
+            If an error is negative.
         """
         values = np.broadcast_to(np.asarray(x, dtype=np.float64), (len(self),))
         sigma = np.broadcast_to(np.asarray(error, dtype=np.float64), (len(self),))

@@ -167,7 +167,13 @@ class JointSamples:
         return JointSamples(chosen, self.units, log_density=self.log_density, drawn=self.drawn)
 
     def first(self, n: int) -> JointSamples:
-        """The first n draws of each object."""
+        """The first n draws of each object.
+
+        Raises
+        ------
+        InputError
+            If there are fewer draws, or n is not positive.
+        """
         if not 1 <= n <= self.n_draws:
             raise InputError(f"expected 1 to {self.n_draws} draws, got {n}")
         density = None if self.log_density is None else self.log_density[:, :n]
@@ -205,10 +211,21 @@ class JointSamples:
         Draws of -inf and inf count, below and above all others: a quantile that falls among them
         is infinite (an upper limit shows as a lower end of -inf).
 
+        Parameters
+        ----------
+        name : str
+        q : float, or array (Q,)
+            In [0, 1].
+
         Returns
         -------
         array
             (N,) for one level in [0, 1], (N, Q) for a list; NaN without any draw.
+
+        Raises
+        ------
+        InputError
+            If a level lies outside [0, 1].
         """
         levels = np.asarray(q, dtype=np.float64)
         if levels.ndim > 1 or not np.all((levels >= 0) & (levels <= 1)):

@@ -145,7 +145,24 @@ class Posterior:
         return self[name].quantile(q)
 
     def interval(self, name: str, level: float = 0.68) -> tuple[FloatArray, FloatArray]:
-        """Bounds of the central interval of probability `level`, two arrays (N,)."""
+        """Bounds of the central interval of probability `level`, two arrays (N,).
+
+        Parameters
+        ----------
+        name : str
+        level : float
+            In (0, 1).
+
+        Returns
+        -------
+        lower, upper : array (N,)
+            In the unit of the quantity.
+
+        Raises
+        ------
+        InputError
+            If the level lies outside (0, 1).
+        """
         if not 0 < level < 1:
             raise InputError(f"level must lie in (0, 1), got {level}")
         both = self[name].quantile([0.5 - level / 2, 0.5 + level / 2])

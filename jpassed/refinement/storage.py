@@ -59,6 +59,17 @@ def write_refinement(folder: str | os.PathLike[str], parts: Refinement) -> Path:
     precision where they are read out of a least-squares fit, whose terms cancel, as are the means
     and covariances of coordinates.
 
+    Parameters
+    ----------
+    folder : path
+        That of the network.
+    parts : Refinement
+
+    Returns
+    -------
+    Path
+        The folder.
+
     Raises
     ------
     FileError
@@ -172,6 +183,10 @@ def load_refinement(model: LoadedModel, source: Any = None) -> Refinement:
         The network in use.
     source : str, path or LoadedModel, optional
         What it was loaded from. Without it an embedded model of the same digest is looked for.
+
+    Returns
+    -------
+    Refinement
 
     Raises
     ------

@@ -161,6 +161,11 @@ class GalaxySimulator:
         -------
         GalaxySample
             On the simulator's device.
+
+        Raises
+        ------
+        InputError
+            If `n` is not positive.
         """
         if n < 1:
             raise InputError(f"the number of galaxies must be at least 1, not {n}")

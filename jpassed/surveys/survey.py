@@ -225,7 +225,12 @@ def check_context(block: Any, where: str) -> dict[str, str]:
 
 
 def list_surveys() -> tuple[str, ...]:
-    """Names of the surveys that come with jpassed."""
+    """Names of the surveys that come with jpassed.
+
+    Returns
+    -------
+    tuple of str
+    """
     folder = files("jpassed.surveys").joinpath("data")
     return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml")))
 

@@ -51,7 +51,22 @@ class BandLayout:
         width: Sequence[float] | np.ndarray,
         patch_bands: Sequence[str],
     ) -> BandLayout:
-        """Lay out `bands`; those in `patch_bands` share the patch token."""
+        """Lay out `bands`; those in `patch_bands` share the patch token.
+
+        Parameters
+        ----------
+        bands : sequence of str
+            Names of the B columns.
+        pivot, width : sequence of float
+            (B,) vacuum Å.
+        patch_bands : sequence of str
+            Those of the model's patch, in its order; some may be missing.
+
+        Raises
+        ------
+        InputError
+            If a band is named twice.
+        """
         position = {name: i for i, name in enumerate(bands)}
         if len(position) != len(bands):
             twice = sorted({b for b in bands if list(bands).count(b) > 1})
@@ -200,6 +215,11 @@ def build_requests(
     vocabulary : Vocabulary
     bands : mapping
         Band name to (pivot, width) in Å.
+
+    Returns
+    -------
+    Requests
+        In the order of the names.
 
     Raises
     ------

@@ -64,6 +64,10 @@ def list_cached(folder: Path | None = None) -> list[CachedAnswer]:
     ----------
     folder : Path, optional
         Default: ``jpassed/tap`` in astropy's cache.
+
+    Returns
+    -------
+    list of CachedAnswer
     """
     found = []
     for path in (folder or default_folder()).glob(f"*{_ANSWER}"):
@@ -85,6 +89,10 @@ def clear_cache(service: str | None = None, folder: Path | None = None) -> int:
         Only those of the service with this URL.
     folder : Path, optional
         Default: ``jpassed/tap`` in astropy's cache.
+
+    Returns
+    -------
+    int
     """
     where = folder or default_folder()
     if service is None:

@@ -142,6 +142,8 @@ class TapClient:
         LoginError
         ServiceError
             If the service cannot be reached, or gives no usable answer.
+        InputError
+            For an unknown mode, or a negative `maxrec`.
         """
         if mode not in ("auto", "sync", "async"):
             raise InputError(f"mode is 'auto', 'sync' or 'async'; got {mode!r}")

@@ -259,12 +259,27 @@ def _shipped() -> dict[str, ReadyMade]:
 
 
 def list_queries() -> dict[str, ReadyMade]:
-    """The ready-made queries by name."""
+    """The ready-made queries by name.
+
+    Returns
+    -------
+    dict
+        Name to `ReadyMade`.
+    """
     return dict(_shipped())
 
 
 def load_query(name: str | Path) -> ReadyMade:
     """A ready-made query by its name, or from a YAML file of the same form.
+
+    Parameters
+    ----------
+    name : str or Path
+        A name of `list_queries`, or the path of a YAML file.
+
+    Returns
+    -------
+    ReadyMade
 
     Raises
     ------

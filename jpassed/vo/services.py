@@ -67,6 +67,10 @@ def load_service(name_or_url: str | Service) -> Service:
         A name of `list_services`, or a URL such as ``https://example.org/tap``; ``/sync`` and the
         like at its end are dropped. A `Service` is returned as it is.
 
+    Returns
+    -------
+    Service
+
     Raises
     ------
     UnknownNameError

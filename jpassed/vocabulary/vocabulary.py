@@ -69,6 +69,11 @@ class Kind:
         ``linear``: y = (x - loc) / width; ``asinh``: y = (asinh(x / softening) - loc) / width;
         ``log1p``: y = (ln(1 + x) - loc) / width. Bandfluxes (``object``) are scaled by the
         tokens, which know the object.
+
+        Raises
+        ------
+        InputError
+            For bandfluxes.
         """
         x = np.asarray(value, dtype=np.float64)
         if self.scale == "asinh":
@@ -80,7 +85,23 @@ class Kind:
         return (x - self.loc) / self.width
 
     def from_scaled(self, scaled: np.ndarray) -> np.ndarray:
-        """Physical values of scaled values: the inverse of `to_scaled`."""
+        """Physical values of scaled values: the inverse of `to_scaled`.
+
+        Parameters
+        ----------
+        scaled : ndarray
+            Any shape.
+
+        Returns
+        -------
+        ndarray
+            In `unit`, the same shape.
+
+        Raises
+        ------
+        InputError
+            For bandfluxes.
+        """
         x = np.asarray(scaled, dtype=np.float64) * self.width + self.loc
         if self.scale == "asinh":
             return np.sinh(x) * self.softening
@@ -91,7 +112,23 @@ class Kind:
         return x
 
     def scaled_error(self, value: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Standard error in scaled units of `value` with `error`, to first order."""
+        """Standard error in scaled units of `value` with `error`, to first order.
+
+        Parameters
+        ----------
+        value, error : ndarray
+            In `unit`, any shape.
+
+        Returns
+        -------
+        ndarray
+            The same shape.
+
+        Raises
+        ------
+        InputError
+            For bandfluxes.
+        """
         if self.scale == "object":
             raise InputError(f"kind {self.name!r} is scaled per object; use the tokens' scaling")
         x = np.asarray(value, dtype=np.float64)
@@ -179,7 +216,17 @@ class Vocabulary:
 
 
 def split_quantity(quantity: str) -> tuple[str, str | None]:
-    """Split ``"flux:J0660"`` into ``("flux", "J0660")``, and ``"z"`` into ``("z", None)``."""
+    """Split ``"flux:J0660"`` into ``("flux", "J0660")``, and ``"z"`` into ``("z", None)``.
+
+    Parameters
+    ----------
+    quantity : str
+
+    Returns
+    -------
+    kind : str
+    band : str or None
+    """
     kind, colon, band = quantity.partition(":")
     return kind, (band if colon else None)
 

@@ -27,6 +27,11 @@ _FOLDER = Path(__file__).parent
 def list_models() -> dict[str, dict[str, Any]]:
     """Cards of the embedded models, by name.
 
+    Returns
+    -------
+    dict
+        Name to the content of ``model.json``.
+
     Raises
     ------
     ModelError
@@ -43,6 +48,15 @@ def list_models() -> dict[str, dict[str, Any]]:
 
 def find_model(name: str | os.PathLike[str]) -> Path:
     """Folder of a model by name, or the folder itself.
+
+    Parameters
+    ----------
+    name : str or path
+        A name of `list_models`, or a folder with ``model.safetensors`` and ``model.json``.
+
+    Returns
+    -------
+    Path
 
     Raises
     ------
