@@ -1,0 +1,141 @@
+"""``jpassed plot``, through real files and the embedded model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from jpassed.annotation import annotate
+from jpassed.cli import main
+from jpassed.cli.command_plot import OF_A_CATALOGUE, OF_A_ROW
+from jpassed.io.catalogs import read_catalog, write_catalog
+from jpassed.plotting.overview import CATALOGUE_KINDS, OBJECT_KINDS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The first rows of the example: plain, annotated with all that plots take, labels alone."""
+    path = tmp_path_factory.mktemp("plots")
+    found = CliRunner().invoke(main, ["example", str(path / "whole.fits")])
+    assert found.exit_code == 0, found.output
+    table = read_catalog(path / "whole.fits")[:12]
+    write_catalog(table, path / "plain.fits")
+    bands = [name for name in table.colnames if f"{name}_err" in table.colnames]
+    outputs = ["z", "logmstar", *(f"flux:{band}" for band in bands)]
+    write_catalog(annotate(table, outputs=outputs, pdf=True), path / "annotated.fits")
+    table["true_z"][1] = np.nan
+    write_catalog(table["id", "true_z", "true_logmstar", "true_av"], path / "labels.csv")
+    write_catalog(table, path / "unknown.fits")
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(main, ["plot", *map(str, words)])
+
+
+def size_of(path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        image.load()
+        return image.size
+
+
+def test_a_row_of_a_plain_catalogue(run, folder, tmp_path):
+    found = run(folder / "plain.fits", "--row", 3, "--truth", "z=true_z")
+    assert found.exit_code == 0, found.output
+    assert found.stdout == "plain_row3.png\n"
+    assert found.stderr == ""
+    width, height = size_of(tmp_path / "plain_row3.png")
+    assert (width, height) == (1065, 480)
+    assert list(tmp_path.iterdir()) == [tmp_path / "plain_row3.png"]
+
+
+def test_columns_that_are_there_are_drawn_without_asking_a_model(run, folder, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a model was asked")
+
+    monkeypatch.setattr("jpassed.annotation.infer", refuse)
+    found = run(folder / "annotated.fits", "--row", 3, "--quantities", "z,logmstar", "--dpi", 50)
+    assert found.exit_code == 0, found.output
+    again = run(folder / "annotated.fits", "--row", 3, "--kind", "corner", "-o", "c.png")
+    assert again.exit_code == 1
+    assert "a model was asked" in again.output
+
+
+def test_a_corner_in_dark_as_pdf(run, folder, tmp_path):
+    words = ("--kind", "pdf,corner", "--quantities", "z,av", "--truth", "av=true_av")
+    more = ("--style", "dark", "--draws", 50, "-o", tmp_path / "x.PDF")
+    found = run(folder / "annotated.fits", "--row", 12, *words, *more)
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "x.PDF").read_bytes().startswith(b"%PDF")
+    again = run(folder / "annotated.fits", "--row", 12, "-o", tmp_path / "x.PDF")
+    assert again.exit_code == 1
+    assert "x.PDF exists; choose another name or overwrite it (--overwrite)" in again.stderr
+
+
+def test_a_catalogue_annotated_or_not(run, folder, tmp_path):
+    for name in ("plain.fits", "annotated.fits"):
+        found = run(folder / name, "--truth", "z=true_z", "--dpi", 40, "-o", f"{name}.png")
+        assert found.exit_code == 0, found.output
+    # Known redshifts, their distribution, magnitudes, colours; no positions.
+    assert size_of(tmp_path / "plain.fits.png") == (280, 240)
+    one, two = (np.asarray(Image.open(f"{n}.fits.png")) for n in ("plain", "annotated"))
+    assert np.mean(one != two) < 0.05  # titles differ
+
+
+def test_bandfluxes_of_labels_alone(run, folder):
+    words = ("--context", "z=true_z", "--context", "logmstar=true_logmstar")
+    found = run(folder / "labels.csv", "--row", 1, *words, "--kind", "sed", "-o", "l.svg")
+    assert found.exit_code == 0, found.output
+
+
+def test_a_value_that_is_not_known_is_said(run, folder):
+    found = run(folder / "unknown.fits", "--row", 2, "--truth", "z=true_z", "--kind", "pdf")
+    assert found.exit_code == 0, found.output
+    assert "row 2 has no known value of z in column true_z" in found.stderr
+
+
+def test_another_model_or_context_before_is_said(run, folder):
+    table = read_catalog(folder / "annotated.fits")
+    table.meta["jp_weights"] = "0123456789abcdef"
+    table.meta["jp_context"] = "z=true_z"
+    write_catalog(table["jp_z", *(n for n in table.colnames if n[0] in "Jgriu")], "other.fits")
+    found = run("other.fits", "--row", 2, "--dpi", 40)
+    assert found.exit_code == 0, found.output
+    said = " ".join(found.stderr.split())
+    assert "annotated by the model" in said
+    assert "0123456789abcdef" in said
+    assert "context z=true_z, the plot without" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--row", "13"), 1, "--row: expected a row from 1 to 12, got 13"),
+        (("--row", "0"), 2, "0 is not in the range x>=1"),
+        (("--row", "1", "--kind", "sky"), 2, "--kind sky: only without --row."),
+        (("--kind", "corner"), 2, "--kind corner: only with --row."),
+        (("--kind", "moon"), 2, "Valid choices: colours, histogram, magnitude, sky, truth"),
+        (("--kind", "sky"), 1, "sky wants right ascension and declination"),
+        (("--kind", "truth"), 1, "--truth z=COLUMN"),
+        (("--quantities", "av"), 2, "--quantities: of a row, with --row N."),
+        (("--row", "1", "-o", "x.gif"), 2, "ending of a plot '.gif'"),
+        (("--row", "1", "-o", "no/x.png"), 1, "no is not a folder"),
+        (("--row", "1", "--quantities", "mass"), 2, "unknown output 'mass'"),
+        (("--row", "1", "--truth", "z=zspec"), 2, "unknown column 'zspec'"),
+    ],
+)
+def test_what_cannot_be_plotted_is_said(run, folder, tmp_path, words, code, said):
+    found = run(folder / "plain.fits", *words)
+    assert said in " ".join(found.stderr.split())
+    assert found.exit_code == code
+    assert not list(tmp_path.iterdir())
+
+
+def test_kinds_are_those_of_the_package():
+    # The command names them without an import of matplotlib.
+    assert OF_A_ROW == OBJECT_KINDS
+    assert OF_A_CATALOGUE == CATALOGUE_KINDS
