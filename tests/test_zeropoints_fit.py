@@ -360,3 +360,8 @@ def test_the_commands_of_the_page_run(example, project_root, tmp_path, monkeypat
         done = CliRunner().invoke(main, line.split()[1:])
         assert done.exit_code == 0, done.output
     assert "jp_z" in read_catalog("corrected.fits").colnames
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    said = {"table": example[:30]}
+    said["table"]["TILE_ID"] = "2241"
+    exec(compile(code, "zeropoints.md", "exec"), said)
+    assert "jp_z" in said["annotated"].colnames
