@@ -12,19 +12,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
+from local_ranks import all_succeed, start_ranks
 
 from jpassed.training.config import TrainingConfig
 from jpassed.training.journal import read_log
@@ -88,38 +86,10 @@ def _timed(log: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**r, "seconds_of_step": objects / r["samples_per_second"]} for r in late]
 
 
-@contextmanager
-def held_port() -> Iterator[tuple[str, int]]:
-    """A free port, and the descriptor of a socket that keeps it for processes which inherit it.
-
-    The socket is bound and does not listen: nobody else is given its port, and the first rank may
-    listen on it, as it sets ``SO_REUSEADDR``.
-    """
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("", 0))
-        yield str(held.getsockname()[1]), held.fileno()
-
-
 def _train(arguments: list[str], count: int) -> None:
     """`jpassed train` with so many ranks."""
-    with held_port() as (port, holder):
-        shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
-        ranks = [
-            subprocess.Popen(
-                [sys.executable, "-m", "jpassed", "train", *arguments],
-                env={**os.environ, **shared, "RANK": str(r), "OMP_NUM_THREADS": "1"},
-                stdout=subprocess.DEVNULL, pass_fds=(holder,),
-            )
-            for r in range(count)
-        ]  # fmt: skip
-    # One that fails ends the others, as they would wait for it.
-    while any(rank.poll() is None for rank in ranks):
-        if any(rank.returncode for rank in ranks):
-            for rank in ranks:
-                rank.kill()
-        time.sleep(0.05)
-    if any(rank.returncode for rank in ranks):
+    command = [sys.executable, "-m", "jpassed", "train", *arguments]
+    if not all_succeed(start_ranks(command, count, stdout=subprocess.DEVNULL)):
         raise SystemExit(f"the training with {count} rank(s) failed")
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 from tiny_training import TINY
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import local_ranks  # noqa: E402
 
 PATIENCE = 300.0
 """Seconds after which ranks that did not finish are taken for lost."""
@@ -39,37 +38,12 @@ def tiny_config(folder: Path, ssp: str, **optimiser: Any) -> Path:
     return path
 
 
-@contextmanager
-def held_port() -> Iterator[tuple[str, int]]:
-    """A free port, and the descriptor of a socket that keeps it for processes which inherit it.
-
-    The socket is bound and does not listen: nobody else is given its port, and the first rank may
-    listen on it, as it sets ``SO_REUSEADDR``.
-    """
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("", 0))
-        yield str(held.getsockname()[1]), held.fileno()
-
-
 def start_ranks(
     count: int, config: Path, output: Path, stop_after: int = 0
 ) -> list[subprocess.Popen[str]]:
     """Start the ranks plainly: with the environment that torchrun sets, and without it."""
     command = [sys.executable, "-c", RUN, str(config), str(output), str(stop_after)]
-    with held_port() as (port, holder):
-        own = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        own["OMP_NUM_THREADS"] = "1"
-        return [
-            subprocess.Popen(
-                command,
-                env={**os.environ, **own, "RANK": str(r), "LOCAL_RANK": str(r)},
-                stderr=subprocess.PIPE,
-                text=True,
-                pass_fds=(holder,),
-            )
-            for r in range(count)
-        ]
+    return local_ranks.start_ranks(command, count, stderr=subprocess.PIPE, text=True)
 
 
 def finish(ranks: list[subprocess.Popen[str]]) -> list[str]:

@@ -17,13 +17,10 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +32,9 @@ from safetensors.torch import load_file
 from jpassed.nn.checkpoint import CARD, WEIGHTS, read_model
 from jpassed.training.journal import CSV, LOG, read_log
 from jpassed.training.state import STATE
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from local_ranks import all_succeed, start_ranks  # noqa: E402
 
 CLOCKS = ("seconds", "samples_per_second")
 """What the log tells of the time that a step took: another in every run."""
@@ -61,44 +61,14 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@contextmanager
-def held_port() -> Iterator[tuple[str, int]]:
-    """A free port, and the descriptor of a socket that keeps it for processes which inherit it.
-
-    The socket is bound and does not listen: nobody else is given its port, and the first rank may
-    listen on it, as it sets ``SO_REUSEADDR``.
-    """
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind(("", 0))
-        yield str(held.getsockname()[1]), held.fileno()
-
-
 def start(config: Path, output: Path, ranks: int) -> list[subprocess.Popen[bytes]]:
     """`jpassed train --resume`, once a rank."""
     command = [
         sys.executable, "-m", "jpassed", "train", str(config), "-o", str(output), "--resume",
         "--device", "cpu",
     ]  # fmt: skip
-    with held_port() as (port, holder):
-        own = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        return [
-            subprocess.Popen(
-                command, env={**os.environ, **own, "RANK": str(r), "OMP_NUM_THREADS": "1"},
-                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=(holder,),
-            )
-            for r in range(ranks)
-        ]  # fmt: skip
-
-
-def failed(running: list[subprocess.Popen[bytes]]) -> bool:
-    """Wait for all ranks; one that fails ends the others, as they would wait for it."""
-    while any(process.poll() is None for process in running):
-        if any(process.returncode for process in running):
-            for process in running:
-                process.kill()
-        time.sleep(0.05)
-    return any(process.returncode for process in running)
+    nothing = subprocess.DEVNULL
+    return start_ranks(command, ranks, stdout=nothing, stderr=nothing)
 
 
 def steps_done(output: Path) -> int:
@@ -130,7 +100,7 @@ def kill_once(
     lived = victim.poll() is None
     if lived:
         victim.send_signal(signal.SIGKILL)
-    if not lived and failed(running):
+    if not lived and not all_succeed(running):
         raise SystemExit("a rank failed that nobody had killed")
     for process in running:
         try:
@@ -211,7 +181,7 @@ def kill_and_compare(
     while not steps_done(whole) and running[0].poll() is None:
         time.sleep(0.01)
     startup = time.monotonic() - began
-    if failed(running):
+    if not all_succeed(running):
         raise SystemExit("the uninterrupted training failed")
     chance = random.Random(seed)
     at: list[int] = []
@@ -224,7 +194,7 @@ def kill_and_compare(
         if not hit:
             break
     leftovers = sum(p.name.endswith(".tmp") for p in output.iterdir()) if output.exists() else 0
-    if failed(start(config, output, ranks)):
+    if not all_succeed(start(config, output, ranks)):
         raise SystemExit("the last resume failed")
     check_files(output)
     return {
