@@ -297,9 +297,9 @@ def desi_coverage(folder: Path) -> dict[str, Any]:
     return {
         "spectra": spectra,
         "bands observed, least and most": [int(min(bands)), int(max(bands))],
-        "first and last good pixel": [float(max(first)), float(min(last))],
-        "flux of one arm over the next where they overlap, median": float(np.median(agree)),
-        "its 1.4826 MAD": float(1.4826 * np.median(np.abs(agree - np.median(agree)))),
+        "first and last good pixel": [round(float(max(first)), 1), round(float(min(last)), 1)],
+        "flux of one arm over the next where they overlap, median": round(float(np.median(agree)), 3),
+        "its 1.4826 MAD": round(float(1.4826 * np.median(np.abs(agree - np.median(agree)))), 3),
     }
 
 
