@@ -298,7 +298,9 @@ def desi_coverage(folder: Path) -> dict[str, Any]:
         "spectra": spectra,
         "bands observed, least and most": [int(min(bands)), int(max(bands))],
         "first and last good pixel": [round(float(max(first)), 1), round(float(min(last)), 1)],
-        "flux of one arm over the next where they overlap, median": round(float(np.median(agree)), 3),
+        "flux of one arm over the next where they overlap, median": round(
+            float(np.median(agree)), 3
+        ),
         "its 1.4826 MAD": round(float(1.4826 * np.median(np.abs(agree - np.median(agree)))), 3),
     }
 
