@@ -151,9 +151,9 @@ def to_microjansky(
     unit : str or astropy unit
         See `parse_unit`.
     error : array_like, optional
-        Standard errors in the same unit (magnitudes: first order, sigma_f = 0.921 f sigma_m).
+        Standard errors in the same unit and shape (magnitudes: first order, sigma_f = 0.921 f sigma_m).
     pivot : array_like, optional
-        Pivot wavelength in Å, broadcastable to `value`; needed for flux per wavelength.
+        Pivot wavelength in Å, any shape broadcastable to `value`; needed for flux per wavelength.
 
     Returns
     -------
@@ -197,12 +197,12 @@ def air_to_vacuum(wavelength: ArrayLike) -> NDArray[np.float64]:
     Parameters
     ----------
     wavelength : array_like
-        Å, in air. Below 2000 Å wavelengths are taken to be vacuum already.
+        Å, in air, any shape. Below 2000 Å wavelengths are taken to be vacuum already.
 
     Returns
     -------
     ndarray
-        Å, in vacuum; inverse of Ciddor (1996, Appl. Opt. 35, 1566) by the series of
+        Å, in vacuum, the same shape; inverse of Ciddor (1996, Appl. Opt. 35, 1566) by the series of
         N. Piskunov (VALD; also SDSS DR9 and later), good to 1e-5 Å in the optical.
     """
     air = np.asarray(wavelength, dtype=np.float64)

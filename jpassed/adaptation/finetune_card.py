@@ -85,7 +85,17 @@ class Finetuned:
 
     @classmethod
     def unfinished(cls, folder: Path, start: LoadedModel) -> Finetuned:
-        """After `stop_after`: a checkpoint and no model."""
+        """After `stop_after`: a checkpoint and no model.
+
+        Parameters
+        ----------
+        folder : Path
+        start : LoadedModel
+
+        Returns
+        -------
+        Finetuned
+        """
         return cls(folder, start, False, "stopped: resume it", {}, False)
 
     @property

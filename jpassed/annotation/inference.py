@@ -196,7 +196,16 @@ class Predictor:
             return blocks.ask(self.network, context, requests, observed)
 
     def embed(self, context: Context) -> Observed:
-        """Tokens of some objects without their labels, for several calls of `ask`."""
+        """Tokens of some objects without their labels, for several calls of `ask`.
+
+        Parameters
+        ----------
+        context : Context
+
+        Returns
+        -------
+        Observed
+        """
         with torch.inference_mode():
             return blocks.embed(self.network, context)
 
@@ -207,7 +216,20 @@ class Predictor:
         rows: slice,
         layout: BandLayout,
     ) -> Context:
-        """Context tokens of some rows."""
+        """Context tokens of some rows.
+
+        Parameters
+        ----------
+        photometry : Photometry
+        labels : mapping
+            Quantity to `LabelColumn`.
+        rows : slice
+        layout : BandLayout
+
+        Returns
+        -------
+        Context
+        """
         n = rows.stop - rows.start
         shape = (n, len(self.scaling.names))
         value, error = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -237,7 +259,22 @@ class Predictor:
         *,
         recalibrate: bool = True,
     ) -> dict[str, Distribution]:
-        """Distributions in physical units from the network's answer, by quantity."""
+        """Distributions in physical units from the network's answer, by quantity.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            Of N objects.
+        log_scale : ndarray (N,)
+            Logarithm of each object's flux scale, microjansky.
+        recalibrate : bool
+            Whether the recalibrations of the model's card apply.
+
+        Returns
+        -------
+        dict
+            Quantity to `Distribution`.
+        """
         found: dict[str, Distribution] = {}
         for i, name in enumerate(prediction.names):
             kind = self.vocabulary[name]

@@ -98,7 +98,7 @@ class JointSampler:
         return len(self.rows)
 
     def take(self, rows: Any) -> JointSampler:
-        """The sampler of some of the objects."""
+        """The sampler of some of the objects: `rows` is a slice, an index array or a mask."""
         other = copy.copy(self)
         other.rows = self.rows[rows]
         return other
@@ -115,7 +115,7 @@ class JointSampler:
         redshifts: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> JointSamples:
-        """n joint draws of `names` for all objects, see `jpassed.Posterior.sample`."""
+        """n joint draws; `names`, `order`, `rng`, `redshifts`, `progress` as `Posterior.sample`."""
         parts = []
         for rows, draws in self.batches(n, names, order=order, rng=rng, redshifts=redshifts):
             parts.append(draws)

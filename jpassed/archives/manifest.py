@@ -48,7 +48,16 @@ class TrainingSet:
         return tuple(self.manifest["bands"])
 
     def label_columns(self, quantity: str) -> tuple[str, str]:
-        """Columns of a label and of its error."""
+        """Columns of a label and of its error.
+
+        Parameters
+        ----------
+        quantity : str
+
+        Returns
+        -------
+        value, error : str
+        """
         column = f"{LABEL_PREFIX}{quantity}"
         return column, f"{column}_err"
 

@@ -229,11 +229,32 @@ class FilterSet(Sequence[Passband]):
         return np.array([member.equivalent_width for member in self._members], dtype=np.float64)
 
     def coverage(self, wmin: Any, wmax: Any) -> NDArray[np.float64]:
-        """Fraction of each band's transmission between two wavelengths, shape (B,)."""
+        """Fraction of each band's transmission between two wavelengths, shape (B,).
+
+        Parameters
+        ----------
+        wmin, wmax : float or Quantity
+            Vacuum wavelengths, Å.
+
+        Returns
+        -------
+        ndarray (B,)
+            From 0 to 1.
+        """
         return np.array([member.coverage(wmin, wmax) for member in self._members])
 
     def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
         """Position of a band, given by name or as the passband itself.
+
+        Parameters
+        ----------
+        value : str or Passband
+        start, stop : int, optional
+            As of a list.
+
+        Returns
+        -------
+        int
 
         Raises
         ------

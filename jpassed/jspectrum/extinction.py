@@ -66,7 +66,7 @@ def dereddening_factor(wavelength: ArrayLike, ebv: float) -> Array:
     Parameters
     ----------
     wavelength : array_like
-        Vacuum Å, observed frame.
+        Vacuum Å, observed frame, any shape.
     ebv : float
         Colour excess E(B-V) in magnitudes; a negative one reddens.
 

@@ -43,7 +43,16 @@ class Observed(NamedTuple):
     dense: Tensor | None
 
     def take(self, rows: Tensor | slice) -> Observed:
-        """Some of the objects, in any order, as often as they are named."""
+        """Some of the objects, in any order, as often as they are named.
+
+        Parameters
+        ----------
+        rows : Tensor (M,) or slice
+
+        Returns
+        -------
+        Observed
+        """
         dense = None if self.dense is None else self.dense[rows]
         return Observed(self.tokens[rows], self.present[rows], dense)
 
@@ -144,6 +153,14 @@ class SEDModel(nn.Module):
         """Tokens of all but the labels.
 
         Contexts that differ in their labels alone share them: see `encode`.
+
+        Parameters
+        ----------
+        context : Context
+
+        Returns
+        -------
+        Observed
         """
         parts = [self.object(context)]
         present = [torch.ones_like(context.has_scale).unsqueeze(1)]
@@ -167,6 +184,15 @@ class SEDModel(nn.Module):
         """Context tokens after the trunk.
 
         What `embed_observed` gave for the same objects may be handed in, to save its work.
+
+        Parameters
+        ----------
+        context : Context
+        observed : Observed, optional
+
+        Returns
+        -------
+        Encoded
         """
         x, present, dense = self.embed_observed(context) if observed is None else observed
         if context.labels.value.shape[1]:
@@ -179,7 +205,16 @@ class SEDModel(nn.Module):
         return Encoded(x, bias, dense)
 
     def prepare(self, requests: Requests) -> Questions:
-        """What does not depend on the context; `forward` does it itself if it is not handed in."""
+        """What does not depend on the context; `forward` does it itself if it is not handed in.
+
+        Parameters
+        ----------
+        requests : Requests
+
+        Returns
+        -------
+        Questions
+        """
         code = self.request_band(self.request_where(requests.wavelength, requests.width))
         there = (requests.wavelength > 0).unsqueeze(-1)
         query = (self.request_kind(requests.kind) + code * there).unsqueeze(0)
@@ -195,7 +230,19 @@ class SEDModel(nn.Module):
         context: Context,
         questions: Questions | None = None,
     ) -> Tensor:
-        """Vectors (B, R, D) of the requests, from what `encode` made of `context`."""
+        """Vectors (B, R, D) of the requests, from what `encode` made of `context`.
+
+        Parameters
+        ----------
+        encoded : Encoded
+        requests : Requests
+        context : Context
+        questions : Questions, optional
+
+        Returns
+        -------
+        Tensor (B, R, D)
+        """
         x, bias, dense = encoded
         query = self.prepare(requests).query if questions is None else questions.query
         # In the trunk's precision: a float32 stream costs a third of a bfloat16 training step.

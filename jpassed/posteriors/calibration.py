@@ -133,7 +133,18 @@ class Recalibration:
         return np.asarray(ndtr(_line(_score(q), self.values, self.knots)))
 
     def log_slope(self, p: ArrayLike) -> FloatArray:
-        """Log of the derivative of r at p."""
+        """Log of the derivative of r at p.
+
+        Parameters
+        ----------
+        p : array, any shape
+            In (0, 1).
+
+        Returns
+        -------
+        array
+            The same shape.
+        """
         u = _score(p)
         steps = np.diff(self.values) / np.diff(self.knots)
         index = np.clip(np.searchsorted(self.knots, u, "right") - 1, 0, len(steps) - 1)
@@ -146,7 +157,17 @@ class Recalibration:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Sequence[float]]) -> Self:
-        """The map of `to_dict`."""
+        """The map of `to_dict`.
+
+        Parameters
+        ----------
+        content : mapping
+            ``knots`` and ``values``.
+
+        Returns
+        -------
+        Recalibration
+        """
         return cls(tuple(content["knots"]), tuple(content["values"]))
 
 
@@ -203,7 +224,12 @@ class Recalibrated(Distribution):
         return self.transform.forward(self.base.values_at(levels))
 
     def moments(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation in physical units, over 400 even quantiles."""
+        """Mean and standard deviation in physical units, over 400 even quantiles.
+
+        Returns
+        -------
+        mean, std : array (N,)
+        """
         x = self.quantile(_MOMENT_LEVELS)
         return x.mean(axis=1), x.std(axis=1)
 

@@ -128,6 +128,11 @@ class Distribution(ABC):
     def cdf(self, x: ArrayLike) -> FloatArray:
         """Probability of a value at most x; shapes as in the class notes.
 
+        Parameters
+        ----------
+        x : array (), (N,), (N, Q) or (1, Q)
+            Physical values.
+
         Returns
         -------
         array
@@ -148,7 +153,7 @@ class Distribution(ABC):
 
         Parameters
         ----------
-        x : array, shapes as in the class notes
+        x : array (), (N,), (N, Q) or (1, Q)
         error : array (N,), optional
             Standard error of x, shape (N,): the density of the noisy value,
             ``s^2 = s_posterior^2 + s_error^2`` in scaled values; bounds do not apply to it.
@@ -170,7 +175,17 @@ class Distribution(ABC):
         return out[:, 0] if flat else out
 
     def pdf(self, x: ArrayLike) -> FloatArray:
-        """Density at x, per unit of x; as `logpdf`."""
+        """Density at x, per unit of x; as `logpdf`.
+
+        Parameters
+        ----------
+        x : array (), (N,), (N, Q) or (1, Q)
+            Physical values.
+
+        Returns
+        -------
+        array (N,) or (N, Q)
+        """
         return np.exp(self.logpdf(x))
 
     def quantile(self, q: ArrayLike) -> FloatArray:

@@ -29,7 +29,12 @@ class JointSource(Protocol):
         """Number of objects."""
 
     def take(self, rows: Any) -> JointSource:
-        """The source of some of the objects."""
+        """The source of some of the objects.
+
+        Parameters
+        ----------
+        rows : slice, index array or mask
+        """
 
     def sample(
         self,
@@ -41,12 +46,30 @@ class JointSource(Protocol):
         redshifts: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> JointSamples:
-        """Draws, see `Posterior.sample`."""
+        """Draws, see `Posterior.sample`.
+
+        Parameters
+        ----------
+        n, names, order, rng, redshifts, progress
+            As in `Posterior.sample`.
+        """
 
     def logpdf(
         self, values: Mapping[str, ArrayLike], *, order: Sequence[str] | None = None
     ) -> FloatArray:
-        """Joint log density, see `Posterior.joint_logpdf`."""
+        """Joint log density, see `Posterior.joint_logpdf`.
+
+        Parameters
+        ----------
+        values : mapping
+            Quantity to values (N,) in its unit.
+        order : sequence of str, optional
+
+        Returns
+        -------
+        array (N,)
+            Nats.
+        """
 
 
 class JointSamples:
@@ -162,7 +185,21 @@ class JointSamples:
         )
 
     def select(self, names: Iterable[str]) -> JointSamples:
-        """The draws of some of the quantities, in the order asked."""
+        """The draws of some of the quantities, in the order asked.
+
+        Parameters
+        ----------
+        names : iterable of str
+
+        Returns
+        -------
+        JointSamples
+
+        Raises
+        ------
+        UnknownNameError
+            If the posterior has no such quantity.
+        """
         chosen = {name: self[name] for name in names}
         return JointSamples(chosen, self.units, log_density=self.log_density, drawn=self.drawn)
 
@@ -241,15 +278,45 @@ class JointSamples:
         return out[:, 0] if levels.ndim == 0 else out
 
     def median(self, name: str) -> FloatArray:
-        """Median over the draws, (N,)."""
+        """Median over the draws, (N,).
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        array (N,)
+            In the unit of the quantity.
+        """
         return self.quantile(name, 0.5)
 
     def mean(self, name: str) -> FloatArray:
-        """Mean over the finite draws, (N,); NaN without any."""
+        """Mean over the finite draws, (N,); NaN without any.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        array (N,)
+            In the unit of the quantity.
+        """
         return self._moments(name)[0]
 
     def std(self, name: str) -> FloatArray:
-        """Standard deviation over the finite draws, (N,); NaN with fewer than two."""
+        """Standard deviation over the finite draws, (N,); NaN with fewer than two.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        array (N,)
+            In the unit of the quantity.
+        """
         return self._moments(name)[1]
 
     def _moments(self, name: str) -> tuple[FloatArray, FloatArray]:
@@ -263,13 +330,27 @@ class JointSamples:
             return mean, np.sqrt((spread**2).sum(axis=1) / scale)
 
     def defined(self, name: str) -> FloatArray:
-        """Share of the draws with a finite value, (N,)."""
+        """Share of the draws with a finite value, (N,).
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        array (N,)
+            From 0 to 1.
+        """
         return np.isfinite(self[name]).mean(axis=1)
 
     def covariance(self, names: Iterable[str] | None = None) -> FloatArray:
         """Covariance matrices (N, Q, Q) over the draws in which all Q quantities are finite.
 
         NaN for objects with fewer than two such draws.
+
+        Parameters
+        ----------
+        names : sequence of str
         """
         chosen = self.names if names is None else tuple(names)
         x = np.stack([self[name] for name in chosen], axis=-1)
@@ -283,7 +364,12 @@ class JointSamples:
             return np.einsum("ndi,ndj->nij", off, off) / scale[:, None, None]
 
     def correlation(self, names: Iterable[str] | None = None) -> FloatArray:
-        """Correlation matrices (N, Q, Q), see `covariance`; NaN for a quantity that is constant."""
+        """Correlation matrices (N, Q, Q), see `covariance`; NaN for a quantity that is constant.
+
+        Parameters
+        ----------
+        names : sequence of str
+        """
         matrix = self.covariance(names)
         spread = np.sqrt(np.einsum("nii->ni", matrix))
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -100,11 +100,21 @@ class Posterior:
         return Posterior(chosen, self.units, joint)
 
     def select(self, names: Iterable[str]) -> Posterior:
-        """The posterior of some of the quantities, in the order asked."""
+        """The posterior of some of the quantities, in the order of `names`."""
         return Posterior({name: self[name] for name in names}, self.units, self.joint)
 
     def with_joint(self, joint: JointSource) -> Posterior:
-        """The same distributions, and a source of joint draws."""
+        """The same distributions, and a source of joint draws.
+
+        Parameters
+        ----------
+        joint : JointSource
+            Of the same objects.
+
+        Returns
+        -------
+        Posterior
+        """
         return Posterior(self._distributions, self.units, joint)
 
     @classmethod
@@ -112,6 +122,14 @@ class Posterior:
         """The objects of several posteriors of the same quantities, one after the other.
 
         Sources of joint draws are not joined: see `with_joint`.
+
+        Parameters
+        ----------
+        parts : sequence of Posterior
+
+        Returns
+        -------
+        Posterior
 
         Raises
         ------
@@ -129,19 +147,67 @@ class Posterior:
         return cls(joined, parts[0].units)
 
     def mean(self, name: str) -> FloatArray:
-        """Mean of a quantity, (N,)."""
+        """Mean of a quantity, (N,).
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+
+        Returns
+        -------
+        array (N,)
+            In the unit of the quantity.
+        """
         return self[name].mean()
 
     def sigma(self, name: str) -> FloatArray:
-        """Standard deviation of a quantity, (N,)."""
+        """Standard deviation of a quantity, (N,).
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+
+        Returns
+        -------
+        array (N,)
+            In the unit of the quantity.
+        """
         return self[name].std()
 
     def median(self, name: str) -> FloatArray:
-        """Median of a quantity, (N,): the point estimate of output columns."""
+        """Median of a quantity, (N,): the point estimate of output columns.
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+
+        Returns
+        -------
+        array (N,)
+            In the unit of the quantity.
+        """
         return self[name].median()
 
     def quantile(self, name: str, q: ArrayLike) -> FloatArray:
-        """Quantiles of a quantity: (N,) for one level in (0, 1), (N, Q) for a list."""
+        """Quantiles of a quantity: (N,) for one level in (0, 1), (N, Q) for a list.
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+        q : float, or array (Q,)
+            In (0, 1).
+
+        Returns
+        -------
+        array (N,) or (N, Q)
+            In the unit of the quantity.
+        InputError
+            For a level outside (0, 1).
+        """
         return self[name].quantile(q)
 
     def interval(self, name: str, level: float = 0.68) -> tuple[FloatArray, FloatArray]:
@@ -169,16 +235,57 @@ class Posterior:
         return both[:, 0], both[:, 1]
 
     def cdf(self, name: str, x: ArrayLike) -> FloatArray:
-        """Probability of a value at most x, see `Distribution.cdf`."""
+        """Probability of a value at most x, see `Distribution.cdf`.
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+        x : float, or array (N,) or (N, Q)
+            In the unit of the quantity.
+
+        Returns
+        -------
+        array (N,) or (N, Q)
+            From 0 to 1.
+        """
         return self[name].cdf(x)
 
     def pdf(self, name: str, grid: ArrayLike) -> FloatArray:
-        """Density on a grid (G,) common to all objects, or (N, G): (N, G), per unit."""
+        """Density on a grid (G,) common to all objects, or (N, G): (N, G), per unit.
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+        grid : array (G,) or (N, G)
+            In the unit of the quantity.
+
+        Returns
+        -------
+        array (N, G)
+            Per unit of the quantity.
+        """
         points = np.asarray(grid, dtype=np.float64)
         return self[name].pdf(points[None, :] if points.ndim == 1 else points)
 
     def logpdf(self, name: str, x: ArrayLike, error: ArrayLike | None = None) -> FloatArray:
-        """Log density at one value per object (N,), with its error if it has one."""
+        """Log density at one value per object (N,), with its error if it has one.
+
+        Parameters
+        ----------
+        name : str
+            A quantity of `names`.
+        x : float, or array (N,)
+            In the unit of the quantity.
+        error : array (N,), optional
+            Standard error of `x`: the density of the noisy value.
+
+        Returns
+        -------
+        array (N,)
+            Nats, per unit of the quantity.
+        """
         return self[name].logpdf(x, error)
 
     @overload

@@ -108,7 +108,17 @@ class Transform:
         return (g - loc) / width
 
     def inverse(self, y: ArrayLike) -> FloatArray:
-        """Physical values of scaled values, the inverse of `forward`."""
+        """Physical values of scaled values, the inverse of `forward`.
+
+        Parameters
+        ----------
+        y : array (N,) or (N, Q)
+
+        Returns
+        -------
+        array (N,) or (N, Q)
+            In the unit of x.
+        """
         y = np.asarray(y, dtype=np.float64)
         loc, width, softening = self._shaped(y.ndim)
         g = y * width + loc
@@ -119,7 +129,16 @@ class Transform:
         return g
 
     def log_slope(self, x: ArrayLike) -> FloatArray:
-        """ln(dy/dx): turns a log density in y into one in x."""
+        """ln(dy/dx): turns a log density in y into one in x.
+
+        Parameters
+        ----------
+        x : array (N,) or (N, Q)
+
+        Returns
+        -------
+        array (N,) or (N, Q)
+        """
         x = np.asarray(x, dtype=np.float64)
         _, width, softening = self._shaped(x.ndim)
         if self.scale == "asinh":
@@ -129,11 +148,31 @@ class Transform:
         return np.broadcast_to(-np.log(width), x.shape).astype(np.float64)
 
     def scaled_error(self, x: ArrayLike, error: ArrayLike) -> FloatArray:
-        """Standard error of y for a value x with a standard error, to first order."""
+        """Standard error of y for a value x with a standard error, to first order.
+
+        Parameters
+        ----------
+        x, error : array (N,) or (N, Q)
+            In the same unit.
+
+        Returns
+        -------
+        array (N,) or (N, Q)
+            In scaled values.
+        """
         return np.asarray(error, dtype=np.float64) * np.exp(self.log_slope(x))
 
     def take(self, rows: Any) -> Transform:
-        """The transform of some of the objects."""
+        """The transform of some of the objects.
+
+        Parameters
+        ----------
+        rows : slice, index array or mask
+
+        Returns
+        -------
+        Transform
+        """
 
         def rows_of(p: Parameter) -> Parameter:
             return p[rows] if isinstance(p, np.ndarray) else p
@@ -145,6 +184,12 @@ class Transform:
     @staticmethod
     def concatenate(transforms: list[Transform], counts: list[int]) -> Transform:
         """One transform for the objects of several, which must have the same scale.
+
+        Parameters
+        ----------
+        transforms : sequence of Transform
+        counts : sequence of int
+            Objects of each.
 
         Raises
         ------

@@ -74,6 +74,10 @@ class PredictedBands:
     def predict(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Noise-free bandfluxes of coordinates (N, D).
 
+        Parameters
+        ----------
+        theta : Tensor (N, D)
+
         Returns
         -------
         flux : Tensor (N, B)

@@ -88,6 +88,19 @@ class Proposal:
     ) -> Proposal:
         """Ask a network; `redshift` is a request of redshift alone.
 
+        Parameters
+        ----------
+        network : SEDModel
+        read_out : ReadOut
+        flow : AutoregressiveMixture
+        context : Context
+            N objects.
+        redshift : Requests
+
+        Returns
+        -------
+        Proposal
+
         Raises
         ------
         ModelError

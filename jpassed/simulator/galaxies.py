@@ -201,7 +201,7 @@ class GalaxySimulator:
     def render_from(
         self, random: Randoms, z: Tensor, mag: Tensor, red: Tensor
     ) -> tuple[GalaxySample, Tensor]:
-        """As `render`, from any source of random numbers."""
+        """As `render` of `z`, `mag` and `red` (n,), from any source of random numbers."""
         population = {"z": z, "m": mag, "red": red, "w": torch.zeros_like(z)}
         return self._render(random, population)
 
@@ -226,7 +226,10 @@ class GalaxySimulator:
         return self._lookup(self._modulus, z) + 5.0 * torch.log10(z)
 
     def absolute_magnitude(self, z: Tensor, mag: Tensor, red: Tensor) -> Tensor:
-        """Absolute r magnitude (n,) with the mean K correction of each colour class."""
+        """Absolute r magnitude (n,) with the mean K correction of each colour class.
+
+        Of redshifts `z` and magnitudes `mag`, both (n,), and classes `red` (n,), bool.
+        """
         k = self.priors["k_correction"]
         a = torch.where(red, k["red"][0], k["blue"][0])
         b = torch.where(red, k["red"][1], k["blue"][1])

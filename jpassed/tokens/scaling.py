@@ -114,7 +114,18 @@ class LabelScaling:
 
     @classmethod
     def from_vocabulary(cls, vocabulary: Vocabulary, names: Sequence[str]) -> LabelScaling:
-        """The scalings of `names`, in that order."""
+        """The scalings of `names`, in that order.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+        names : sequence of str
+            Scalar kinds.
+
+        Returns
+        -------
+        LabelScaling
+        """
         kinds = [vocabulary[name] for name in names]
         return cls(
             tuple(names),
@@ -126,7 +137,20 @@ class LabelScaling:
         )
 
     def to_scaled(self, value: Tensor, error: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scaled values and errors of physical values (N, L): see `Kind.to_scaled`."""
+        """Scaled values and errors of physical values (N, L): see `Kind.to_scaled`.
+
+        Parameters
+        ----------
+        value : Tensor
+            (N, L) physical values, in the units of the vocabulary.
+        error : Tensor, optional
+            (N, L) standard errors in the same units; 0 if not given.
+
+        Returns
+        -------
+        value, error : Tensor
+            (N, L) in scaled units.
+        """
         asinh = torch.tensor([s == "asinh" for s in self.scale], device=value.device)
         log1p = torch.tensor([s == "log1p" for s in self.scale], device=value.device)
         soft = self.softening.to(value)

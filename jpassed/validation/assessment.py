@@ -81,6 +81,17 @@ class Evaluation:
     def value(self, statistic: str, quantity: str = "z", selection: str = ALL) -> float:
         """One figure.
 
+        Parameters
+        ----------
+        statistic : str
+            As `figures` names it.
+        quantity : str
+        selection : str
+
+        Returns
+        -------
+        float
+
         Raises
         ------
         UnknownNameError
@@ -108,6 +119,17 @@ class Evaluation:
 
     def write(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write ``report.html``, ``figures.ecsv``, ``objects.ecsv`` and the plots.
+
+        Parameters
+        ----------
+        folder : path
+        overwrite : bool
+            Whether an earlier one may be replaced.
+
+        Returns
+        -------
+        Path
+            The folder.
 
         Raises
         ------

@@ -272,6 +272,14 @@ class TapClient:
     def count(self, adql: str | PagedQuery) -> int:
         """Number of rows of a query, counted by the service.
 
+        Parameters
+        ----------
+        adql : str or PagedQuery
+
+        Returns
+        -------
+        int
+
         Raises
         ------
         QueryError, ServiceError

@@ -190,7 +190,21 @@ class Vocabulary:
         return Vocabulary((*self.kinds, *added), digest, self.definitions)
 
     def index(self, name: str) -> int:
-        """Position of a kind; raises `UnknownNameError`."""
+        """Position of a kind; raises `UnknownNameError`.
+
+        Parameters
+        ----------
+        name : str
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such kind.
+        """
         try:
             return self.names.index(name)
         except ValueError:
