@@ -39,6 +39,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "mathml",
+    "notebooks",
     "shell_help",
 ]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}

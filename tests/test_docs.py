@@ -6,11 +6,8 @@ import re
 from configparser import ConfigParser
 
 import pytest
-from click.testing import CliRunner
 
-from jpassed.cli import main
 from jpassed.filters import filter_set_names
-from jpassed.io.catalogs import read_catalog, write_catalog
 from jpassed.surveys import load_survey
 
 
@@ -54,62 +51,36 @@ def test_every_part_of_the_package_is_in_the_tree(page, project_root):
     assert [name for name in names if f"\n  {name} " not in listed] == []
 
 
-def shell_commands(text: str) -> list[list[str]]:
-    lines = "".join(blocks(text, "sh")).splitlines()
-    commands = [part.split("#")[0] for line in lines for part in line.split("&&")]
-    return [command.split() for command in commands if command.strip().startswith("jpassed ")]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["../README.md", "quickstart.md", "columns_in.md", "simulator.md", "joint.md", "publish.md",
-     "finetune.md", "speed.md"],
-)  # fmt: skip
-def test_every_option_shown_exists(page, name):
-    shown = shell_commands(page(name))
-    assert shown
-    for words in shown:
-        known = CliRunner().invoke(main, [words[1], "--help"])
-        assert known.exit_code == 0, words
-        for word in words[2:]:
-            if word.startswith("-"):
-                assert re.search(rf"(?<![\w-]){word}\b", known.stdout), words
-
-
-def test_toctree_lists_every_page(page, project_root):
-    listed = set(re.findall(r"^(\w+)$", "".join(blocks(page("index.md"), "{toctree}")), flags=re.M))
-    pages = {path.stem for path in (project_root / "docs").glob("*.md")} - {"index"}
-    assert listed == pages
-
-
-@pytest.mark.parametrize("name", ["../README.md", "quickstart.md", "joint.md"])
-def test_python_shown_runs(page, name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(main, ["example", "example.fits"]).exit_code == 0
-    table = read_catalog("example.fits")[:3]
-    table["z_spec"], table["z_spec_err"] = table["true_z"], 0.001
-    table["mass"] = table["true_logmstar"]
-    write_catalog(table, "catalogue.fits")
-    write_catalog(table, "example.fits", overwrite=True)
-    code = "\n".join(blocks(page(name), "python"))
-    assert "jpassed.annotate(" in code
-    said = {}
-    exec(compile(code, name, "exec"), said)
-    assert list(said["table"]["mass"]) == list(table["mass"])
-
-
-def test_the_page_of_commands_has_every_command_and_option(project_root, monkeypatch):
+def test_help_is_no_markup_by_accident(project_root, monkeypatch):
+    """What sphinx-click would read as a link, an emphasis or a block of lines."""
     monkeypatch.syspath_prepend(str(project_root / "docs"))
-    import generate
+    from shell_help import as_markup
 
-    def options(text: str) -> dict[str, set[str]]:
-        # Not to the letter: how help is laid out depends on the version of click.
-        sections = text.split("## jpassed ")[1:]
-        shown = re.compile(r"(?<!\w)--?[a-z][\w-]*")
-        return {part.split()[0]: set(shown.findall(part)) for part in sections}
+    lines = ["What the columns jp_ hold: flux_*.", "", "| Example: jpassed plot a.fits", "| two"]
+    as_markup(None, None, lines)
+    assert lines == [
+        "What the columns jp\\_ hold: flux_\\*.", "",
+        "", ".. code-block:: sh", "", "   Example: jpassed plot a.fits", "   two",
+    ]  # fmt: skip
 
-    kept = (project_root / "docs" / "generated" / "commands.md").read_text("utf-8")
-    assert options(kept) == options(generate.commands())
+
+def test_tutorials_are_notebooks_that_begin_and_end_alike(project_root, monkeypatch):
+    monkeypatch.syspath_prepend(str(project_root / "docs"))
+    from notebooks import with_download
+
+    folder = project_root / "docs" / "tutorials"
+    names = {path.stem for path in folder.glob("*.md")} - {"index"}
+    (listed,) = blocks((folder / "index.md").read_text("utf-8"), "{toctree}")
+    assert names == set(re.findall(r"^(\w+)$", listed, flags=re.M))
+    for name in names:
+        text = (folder / f"{name}.md").read_text("utf-8")
+        assert text.startswith("---\nfile_format: mystnb\nkernelspec:\n  name: python3\n"), name
+        assert text.count("```{code-cell}") >= 3, name
+        title = re.search(r"^# .+$", text, flags=re.M)[0]
+        shown = with_download(name, text)
+        assert f"{title}\n\n*Save this page as a notebook: {{nb-download}}`{name}.ipynb`" in shown
+        # Where to go next.
+        assert re.search(r"\]\((\.\./|\w+\.md)", text[-1500:]), name
 
 
 @pytest.mark.parametrize("page", ["derived", "flags", "noise_presets", "quantities", "surveys"])
