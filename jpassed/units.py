@@ -151,7 +151,8 @@ def to_microjansky(
     unit : str or astropy unit
         See `parse_unit`.
     error : array_like, optional
-        Standard errors in the same unit and shape (magnitudes: first order, sigma_f = 0.921 f sigma_m).
+        Standard errors in the same unit and shape; of magnitudes to first order,
+        sigma_f = 0.921 f sigma_m.
     pivot : array_like, optional
         Pivot wavelength in Å, any shape broadcastable to `value`; needed for flux per wavelength.
 
