@@ -53,7 +53,9 @@ def list_pages() -> dict[str, Path]:
 
 def read_blocks(path: Path) -> list[Block]:
     """The fenced blocks of a page; a block inside a card or a note counts, the card does not."""
-    blocks, start, ending, info, inside = [], 0, "", "", []
+    blocks: list[Block] = []
+    start, ending, indent, info = 0, "", "", ""
+    inside: list[str] = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         fence = _FENCE.match(line)
         if ending:
@@ -63,8 +65,8 @@ def read_blocks(path: Path) -> list[Block]:
             else:
                 inside.append(line.removeprefix(indent))
         elif fence and fence[2].startswith("`"):
-            start, ending, info, inside = number, fence[2], fence[3].strip(), []
-            indent = fence[1]
+            start, indent, ending, info = number, fence[1], fence[2], fence[3].strip()
+            inside = []
     if ending:
         raise ValueError(f"{path}: the block of line {start} has no end")
     return blocks
@@ -120,7 +122,7 @@ def run_line(line: str) -> str:
             table = read_catalog(words[2])
             write_catalog(table[:FEW], words[2], overwrite=True)
     else:
-        raise AssertionError(f"{line}: not a command of jpassed; tell in pages.yaml why it not runs")
+        raise AssertionError(f"{line}: no command of jpassed: say why in pages.yaml")
     if target is not None:
         target.write_text(said)
     return said

@@ -59,7 +59,7 @@ def test_help_is_no_markup_by_accident(project_root, monkeypatch):
     lines = ["What the columns jp_ hold: flux_*.", "", "| Example: jpassed plot a.fits", "| two"]
     as_markup(None, None, lines)
     assert lines == [
-        "What the columns jp\\_ hold: flux_\\*.", "",
+        "What the columns jp\\_ hold: flux\\_\\*.", "",
         "", ".. code-block:: sh", "", "   Example: jpassed plot a.fits", "   two",
     ]  # fmt: skip
 
