@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
+from cli_fixtures import catalogue, library, run
 from hypothesis import strategies as st
 
 import jpassed.io.catalogs
@@ -16,48 +15,9 @@ from jpassed import exceptions
 from jpassed.cli import main
 from jpassed.cli.application import COMMANDS
 
+__all__ = ["catalogue", "library", "run"]  # fixtures
+
 NAMES = st.text("abcxyz0123_:", min_size=1, max_size=12)
-
-
-@pytest.fixture
-def run():
-    """Run ``jpassed`` in this process; gives click's result with .stdout, .stderr, .exit_code."""
-    runner = CliRunner()
-    return lambda *words: runner.invoke(main, [str(word) for word in words])
-
-
-@pytest.fixture
-def library(monkeypatch):
-    """Put a function in the place of one that a command imports when it runs; returns the calls."""
-
-    def replace(module: str, name: str, result):
-        calls = []
-
-        def stand_in(*arguments, **named):
-            calls.append((arguments, named))
-            if isinstance(result, Exception):
-                raise result
-            return result
-
-        monkeypatch.setattr(importlib.import_module(module), name, stand_in)
-        return calls
-
-    return replace
-
-
-@pytest.fixture
-def catalogue(tmp_path, monkeypatch):
-    """A path to annotate, and in place of its reader and writer the names of what was written."""
-    path = tmp_path / "galaxies.fits"
-    path.touch()
-    written = []
-    monkeypatch.setattr(jpassed.io.catalogs, "read_catalog", lambda path: ["row 1", "row 2"])
-    monkeypatch.setattr(
-        jpassed.io.catalogs,
-        "write_catalog",
-        lambda table, path, overwrite: written.append((list(table), Path(path), overwrite)),
-    )
-    return path, written
 
 
 # --- help ---------------------------------------------------------------------------------------
@@ -177,129 +137,6 @@ def test_debug_does_not_outlive_its_run(run, library, catalogue):
 # --- what reaches the library -------------------------------------------------------------------
 
 
-def test_annotate_defaults(run, library, catalogue):
-    path = catalogue[0]
-    calls = library("jpassed.annotation.files", "annotate_file", 2)
-    shown = run("annotate", path)
-    assert (shown.exit_code, shown.stderr) == (0, "")
-    target = path.with_name("galaxies_jpassed.fits")
-    assert shown.stdout == f"{target}: 2 rows\n"
-    assert calls == [
-        (
-            (path, target),
-            {
-                "workers": 1,
-                "resume": False,
-                "overwrite": False,
-                "model": "default",
-                "outputs": None,
-                "context": None,
-                "survey": "auto",
-                "device": "auto",
-                "precision": "auto",
-                "batch_size": None,
-                "samples": 0,
-                "refine": 0,
-                "joint": True,
-                "pdf": False,
-                "chi2": "quick",
-                "zeropoints": None,
-                "replace_columns": False,
-                "progress": None,
-            },
-        )
-    ]
-
-
-def test_annotate_options(run, library, catalogue, tmp_path):
-    path = catalogue[0]
-    calls = library("jpassed.annotation.files", "annotate_file", 1)
-    out = tmp_path / "out.vot"
-    shown = run(
-        *("annotate", path, "-o", out, "--outputs", "z,flux:J0660", "--outputs", "logmstar"),
-        *("--context", "z=z_spec", "--context", "logmstar=mass,mass_err", "--survey", "minijpas"),
-        *("--model", "mine.safetensors", "--device", "cuda:1", "--batch-size", "64", "--pdf"),
-        *("--samples", "5", "--refine", "2000", "--independent"),
-        *("--replace-columns", "--overwrite", "--workers", "2", "--resume"),
-    )
-    assert shown.exit_code == 0, shown.stderr
-    assert calls[0][0] == (path, out)
-    assert calls[0][1] == {
-        "workers": 2,
-        "resume": True,
-        "overwrite": True,
-        "model": "mine.safetensors",
-        "outputs": ["z", "flux:J0660", "logmstar"],
-        "context": {"z": "z_spec", "logmstar": "mass,mass_err"},
-        "survey": "minijpas",
-        "device": "cuda:1",
-        "precision": "auto",
-        "batch_size": 64,
-        "samples": 5,
-        "refine": 2000,
-        "joint": False,
-        "pdf": True,
-        "chi2": "quick",
-        "zeropoints": None,
-        "replace_columns": True,
-        "progress": None,
-    }
-
-
-def test_a_map_takes_the_place_of_the_survey(run, library, catalogue):
-    calls = library("jpassed.annotation.files", "annotate_file", 1)
-    run("annotate", catalogue[0], "--map", "mine.yaml")
-    assert calls[0][1]["survey"] == Path("mine.yaml")
-
-
-def test_an_existing_output_is_refused_before_any_work(run, library, catalogue):
-    path = catalogue[0]
-    calls = library("jpassed.annotation.files", "annotate_file", 1)
-    target = path.with_name("galaxies_jpassed.fits")
-    target.write_text("mine")
-    shown = run("annotate", path)
-    assert shown.exit_code == 1
-    assert "exists" in shown.stderr
-    assert "--overwrite" in shown.stderr
-    assert calls == []
-    assert run("annotate", path, "--overwrite").exit_code == 0
-    assert calls[0][1]["overwrite"] is True
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("annotate", "galaxies.fits"),
-        ("example",),
-        ("jspectra", "a.fits"),
-        ("simulate", "-n", "1", "--ssp", "a.npz"),
-    ],
-)
-@pytest.mark.parametrize(
-    ("target", "code", "said"),
-    [
-        ("out.docx", 2, ".parquet"),
-        ("nowhere/out.fits", 1, "nowhere is not a folder"),
-        ("folder.fits", 1, "is a folder"),
-    ],
-)
-def test_a_useless_output_is_refused_before_any_work(
-    run, library, catalogue, tmp_path, monkeypatch, words, target, code, said
-):
-    calls = [
-        library("jpassed.annotation.files", "annotate_file", 1),
-        library("jpassed.jspectrum", "jspectra", []),
-        library("jpassed.simulation", "simulate", []),
-    ]
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "folder.fits").mkdir()
-    shown = run(*words, *(() if words == ("example",) else ("-o",)), target)
-    assert shown.exit_code == code
-    assert said in shown.stderr
-    assert calls == [[], [], []]
-    assert catalogue[1] == []
-
-
 def test_simulate_options(run, library, catalogue, tmp_path):
     calls = library("jpassed.simulation", "simulate", ["galaxy"] * 3)
     out = tmp_path / "mock.fits"
@@ -344,6 +181,7 @@ def test_jspectra_options(run, library, catalogue, tmp_path, words, given):
     assert shown.exit_code == 0, shown.stderr
     assert shown.stdout == f"{out}: 2 spectra\n"
     defaults = {"filters": "jpas", "total_mag": None, "ebv": None, "medium": "vacuum"}
+    defaults["skip_unreadable"] = True
     assert calls == [(([Path("a.fits"), Path("b.fits")],), defaults | given)]
 
 

@@ -207,6 +207,30 @@ def test_what_is_no_spectrum_is_refused(tmp_path):
         jspectra(record(), medium="ether")
 
 
+def test_files_that_cannot_be_read_are_left_out_by_name(tmp_path, caplog):
+    good, strange = tmp_path / "good.fits", tmp_path / "strange.fits"
+    for path, unit in ((good, "1e-17 erg / (s cm2 Angstrom)"), (strange, "K")):
+        spectrum = Spectrum(flux=FLAT * u.Unit(unit), spectral_axis=WAVE * u.AA)
+        spectrum.write(str(path), format="tabular-fits")
+    cut = tmp_path / "cut.fits"
+    cut.write_bytes(good.read_bytes()[:9000])
+    with pytest.raises(FileError, match=r"cut\.fits"):
+        jspectra([good, cut, good])
+    with caplog.at_level(logging.WARNING, logger="jpassed"):
+        table = jspectra([good, cut, strange, record(), good], skip_unreadable=True)
+    assert list(table["name"]) == ["good", "a", "good"]
+    said = [r.getMessage() for r in caplog.records if r.getMessage().startswith("left out: ")]
+    assert len(said) == 2
+    assert "cut.fits" in said[0] and "strange.fits" in said[1]
+    assert "is not a spectrum that can be read" in said[1]
+    with pytest.raises(FileError, match=r"none of 2 files can be read; of the first: .*cut\.fits"):
+        jspectra([cut, strange], skip_unreadable=True)
+    with pytest.raises(InputError, match="got int"):
+        jspectra([good, 3], skip_unreadable=True)
+    with pytest.raises(InputError, match=r"expected one number or 1 \(one per spectrum\)"):
+        jspectra([good, cut], skip_unreadable=True, ebv=[0.1, 0.2])
+
+
 @pytest.mark.parametrize("ending", ["ecsv", "fits", "vot"])
 def test_table_survives_a_file(tmp_path, ending):
     table = jspectra([record(ivar=FLAT**-2, z=0.1), record(-FLAT, name="b")])

@@ -85,7 +85,7 @@ def command(
     Synthetic bandfluxes of SDSS, BOSS and DESI spectra.
 
     OUT has a row for each spectrum, with <band> and <band>_err in microjansky; a band is given only
-    where the spectrum covers 99 % of it.
+    where the spectrum covers 99 % of it. Files that cannot be read are left out, and named.
     """
     check_target(output, overwrite)
 
@@ -98,6 +98,7 @@ def command(
         total_mag=total_mag,
         ebv=ebv,
         medium=medium,
+        skip_unreadable=True,
     )
     write_catalog(table, output, overwrite=overwrite)
     click.echo(f"{output}: {len(table)} spectra")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jpassed.exceptions import InputError
+from jpassed.exceptions import FileError, InputError
 from jpassed.filters import find_band, load_filters
 from jpassed.io.spectra import read_spectrum, spectrum_records
 from jpassed.io.spectrum_record import SpectrumRecord
@@ -44,6 +44,7 @@ def jspectra(
     medium: str = "vacuum",
     min_coverage: float = 0.99,
     max_gap: float = 0.05,
+    skip_unreadable: bool = False,
 ) -> QTable:
     """Turn spectra into synthetic bandfluxes: J-spectra.
 
@@ -70,6 +71,10 @@ def jspectra(
         Of the wavelengths of `specutils.Spectrum` objects and of files read through specutils.
     min_coverage, max_gap : float
         When a band counts as observed; see `SyntheticPhotometry`.
+    skip_unreadable : bool
+        Leave files out that cannot be read, with a warning that names each, instead of raising for
+        the first. `total_mag` and `ebv` have one number for each spectrum that is left: give bare
+        numbers.
 
     Returns
     -------
@@ -88,9 +93,9 @@ def jspectra(
     UnknownNameError
         If a filter set or band is not known.
     FileError
-        If a file cannot be read.
+        If a file cannot be read, or with `skip_unreadable` none of them.
     """
-    records = gather_records(spectra, medium=medium)
+    records = gather_records(spectra, medium=medium, skip_unreadable=skip_unreadable)
     photometry = _photometry(filters, min_coverage, max_gap)
     excess = _galactic_excess(ebv, records)
     factors = _dereddening(excess, records)
@@ -120,13 +125,17 @@ def jspectra(
     return table
 
 
-def gather_records(spectra: Any, *, medium: str = "vacuum") -> list[SpectrumRecord]:
+def gather_records(
+    spectra: Any, *, medium: str = "vacuum", skip_unreadable: bool = False
+) -> list[SpectrumRecord]:
     """Records of whatever `jspectra` accepts.
 
     Parameters
     ----------
     spectra : path, specutils.Spectrum, SpectrumRecord, or an iterable of these
     medium : {"vacuum", "air"}
+    skip_unreadable : bool
+        Leave files out that cannot be read, and warn.
 
     Returns
     -------
@@ -137,25 +146,53 @@ def gather_records(spectra: Any, *, medium: str = "vacuum") -> list[SpectrumReco
     ------
     InputError
         If there is none, or an item is none of these.
+    FileError
+        If a file cannot be read, or with `skip_unreadable` none of them.
     """
     if medium not in ("vacuum", "air"):
         raise InputError(f"medium must be 'vacuum' or 'air', got {medium!r}")
-    if isinstance(spectra, SpectrumRecord):
-        return [spectra]
-    if isinstance(spectra, str | Path):
-        return read_spectrum(spectra, medium=medium)
-    # By its attributes: importing specutils takes seconds, and only its users have imported it.
-    if hasattr(spectra, "spectral_axis") and hasattr(spectra, "flux"):
-        return spectrum_records(spectra, medium=medium)
-    if isinstance(spectra, Iterable) and not isinstance(spectra, Mapping | bytes | np.ndarray):
-        records = [r for item in spectra for r in gather_records(item, medium=medium)]
+    unreadable: list[FileError] = []
+    records = list(_records(spectra, medium, unreadable if skip_unreadable else None))
+    if unreadable:
+        for error in unreadable:
+            logger.warning("left out: %s", error)
         if not records:
-            raise InputError("no spectrum was given: the list is empty")
-        return records
-    raise InputError(
-        "expected the path of a spectrum file, a specutils.Spectrum, a SpectrumRecord, or a list "
-        f"of these, got {type(spectra).__name__}"
-    )
+            raise FileError(
+                f"none of {len(unreadable)} files can be read; of the first: {unreadable[0]}"
+            )
+    if not records:
+        raise InputError("no spectrum was given: the list is empty")
+    return records
+
+
+def _records(
+    spectra: Any, medium: str, unreadable: list[FileError] | None
+) -> Iterator[SpectrumRecord]:
+    """Records of all that is given; what is wrong with a file is kept in `unreadable` if it can."""
+    if isinstance(spectra, SpectrumRecord):
+        yield spectra
+    elif isinstance(spectra, str | Path):
+        try:
+            yield from read_spectrum(spectra, medium=medium)
+        except FileError as exc:
+            if unreadable is None:
+                raise
+            unreadable.append(exc)
+        except InputError as exc:  # a spectrum in units of another kind
+            if unreadable is None:
+                raise
+            unreadable.append(FileError(f"{spectra}: {exc}"))
+    # By its attributes: importing specutils takes seconds, and only its users have imported it.
+    elif hasattr(spectra, "spectral_axis") and hasattr(spectra, "flux"):
+        yield from spectrum_records(spectra, medium=medium)
+    elif isinstance(spectra, Iterable) and not isinstance(spectra, Mapping | bytes | np.ndarray):
+        for item in spectra:
+            yield from _records(item, medium, unreadable)
+    else:
+        raise InputError(
+            "expected the path of a spectrum file, a specutils.Spectrum, a SpectrumRecord, or a "
+            f"list of these, got {type(spectra).__name__}"
+        )
 
 
 def _photometry(filters: Any, min_coverage: float, max_gap: float) -> SyntheticPhotometry:
