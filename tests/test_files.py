@@ -208,7 +208,9 @@ def test_progress_counts_all_rows(tmp_path):
     annotate_file(
         source, tmp_path / "out.fits", rows=CHUNK, progress=lambda *at: seen.append(at), **OPTIONS
     )
-    assert seen == [(4, ROWS), (8, ROWS), (ROWS, ROWS)]
+    done = [rows for rows, _ in seen]
+    assert done in ([4, 8, ROWS], [4, 7, ROWS])  # the second and third are done beside each other
+    assert {total for _, total in seen} == {ROWS}
 
 
 def test_messages_are_told_once(tmp_path, caplog):
@@ -300,9 +302,8 @@ def test_a_full_disk_keeps_what_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(piece_files, "_save", full)
     with pytest.raises(FileError, match="No space left on device"):
         annotate_file(source, target, rows=CHUNK, **OPTIONS)
-    assert sorted(p.name for p in pieces_folder(target).glob("*.npz")) == [
-        "000001.npz", "000002.npz"
-    ]  # fmt: skip
+    # Two chunks are annotated beside each other: which of them fails is a matter of chance.
+    assert len(list(pieces_folder(target).glob("*.npz"))) == 2
     assert annotate_file(source, target, rows=CHUNK, resume=True, **OPTIONS) == ROWS
     assert len(calls) == 4
     assert not pieces_folder(target).exists()

@@ -16,7 +16,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from jpassed.annotation.threads import block_threads, threads
+from jpassed.annotation.threads import block_threads, threads, turn
 from jpassed.nn import Observed, Prediction, Questions, SEDModel
 from jpassed.tokens import Context, Requests
 
@@ -136,14 +136,15 @@ def in_blocks(
         return where, kept, work(block, own, singles)
 
     gathered: list[Tensor | None] | None = None
-    for where, kept, found in _each(one, jobs, threads() if even else 1):
-        if gathered is None:
-            gathered = [
-                None if t is None else t.new_empty((len(context), *t.shape[1:])) for t in found
-            ]
-        for whole, part in zip(gathered, found, strict=True):
-            if whole is not None and part is not None:
-                whole[where] = part[:kept]
+    with turn():
+        for where, kept, found in _each(one, jobs, threads() if even else 1):
+            if gathered is None:
+                gathered = [
+                    None if t is None else t.new_empty((len(context), *t.shape[1:])) for t in found
+                ]
+            for whole, part in zip(gathered, found, strict=True):
+                if whole is not None and part is not None:
+                    whole[where] = part[:kept]
     return tuple(gathered or ())
 
 

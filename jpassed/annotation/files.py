@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from jpassed.annotation.chunk_threads import annotate_in_threads
 from jpassed.annotation.chunk_work import (
     ChunkWork,
     Kept,
@@ -200,7 +200,7 @@ def _annotated(
 
         found = annotate_in_processes(table, work, pieces.numbers, workers)
     else:
-        found = _in_threads(table, work, pieces, progress)
+        found = annotate_in_threads(table, work, pieces.numbers, pieces.rows, progress)
     # Whatever happens, no thread goes on behind this.
     with closing(cast("Generator[Kept, None, None]", found)):
         for kept in found:
@@ -211,31 +211,6 @@ def _annotated(
     written = _put_together(table, pieces, annotator.options, size, overwrite)
     pieces.remove()
     return written
-
-
-def _in_threads(
-    table: ChunkedTable, work: ChunkWork, pieces: ChunkPieces, progress: Progress | None
-) -> Iterator[Kept]:
-    """Chunks that are done: the next is read, and the last written, while the model works."""
-    done = pieces.numbers
-    rows = pieces.rows
-    chunks = table.chunks(work.size, done)
-    with (
-        ThreadPoolExecutor(1, thread_name_prefix="jpassed-read") as reader,
-        ThreadPoolExecutor(1, thread_name_prefix="jpassed-write") as writer,
-    ):
-        coming: Future[tuple[int, QTable] | None] = reader.submit(next, chunks, None)
-        going: Future[Kept] | None = None
-        while (chunk := coming.result()) is not None:
-            coming = reader.submit(next, chunks, None)
-            number, page = chunk
-            annotated = work.annotate(number, page, _counted(progress, rows, table.n_rows))
-            rows += len(page)
-            if going is not None:
-                yield going.result()
-            going = writer.submit(work.keep, number, page, annotated)
-        if going is not None:
-            yield going.result()
 
 
 def _put_together(

@@ -7,18 +7,27 @@ they wait. How a product is shared would show in the last bits, too.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
+from threading import Lock
 
 import torch
 
-__all__ = ["MOST", "block_threads", "one_thread_each", "threads"]
+__all__ = ["MOST", "block_threads", "one_thread_each", "taking_turns", "threads", "turn"]
 
 MOST = 8
 """More threads of one process wait for its interpreter; `--workers` are processes."""
+
+SWITCH_SECONDS = 1e-4
+"""After how long a thread hands the interpreter over to one that waits for it.
+
+The network needs it for microseconds at a time, thousands of times a second; with Python's own 5 ms
+it stands still while another thread makes columns.
+"""
 
 _asked: ContextVar[int | None] = ContextVar("threads for blocks", default=None)
 
@@ -43,6 +52,26 @@ def one_thread_each() -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         _asked.reset(token)
+
+
+_turn: ContextVar[AbstractContextManager[object] | None] = ContextVar("turn", default=None)
+
+
+@contextmanager
+def taking_turns() -> Iterator[None]:
+    """Within, threads that have this context ask the network one after the other."""
+    token, before = _turn.set(Lock()), sys.getswitchinterval()
+    sys.setswitchinterval(min(before, SWITCH_SECONDS))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+        _turn.reset(token)
+
+
+def turn() -> AbstractContextManager[object]:
+    """What a thread holds while it asks the network: see `taking_turns`."""
+    return _turn.get() or nullcontext()
 
 
 @lru_cache(maxsize=1)
