@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import time
 import warnings
 from typing import Any
+
+from measuring import peak_memory
 
 QUERIES = {
     "10 rows": ("SELECT TOP 10 object_id, ra, dec FROM bulk.galaxies", 15),
@@ -41,14 +42,13 @@ def measure(who: str, url: str, query: str, runs: int, answer: Any) -> None:
             return client.run(adql, mode="sync")
 
     ask("SELECT TOP 1 * FROM bulk.galaxies")
-    start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = peak_memory()
     seconds = []
     for _ in range(runs):
         began = time.perf_counter()
         ask(query)
         seconds.append(time.perf_counter() - began)
-    rise = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start) / 1024
-    answer.put((min(seconds), rise))
+    answer.put((min(seconds), peak_memory() - start))
 
 
 def main() -> None:

@@ -18,12 +18,13 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from measuring import peak_memory
 
 FIRST = 1_000_000
 """The lowest object_id of bulk.galaxies; they follow each other."""
@@ -97,7 +98,7 @@ def run(service: str, rows: int, page: int, outputs: str | None, answer: Any) ->
         {
             "rows": written,
             "wall_s": round(wall, 1),
-            "peak_rss_MB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+            "peak_rss_MB": round(peak_memory()),
             "file_MB": round(size / 1e6, 1),
             "seconds": {k: round(v, 1) for k, v in sorted(parts.items())},
             "processor_seconds": {k: round(v, 1) for k, v in sorted(watch.processor.items())},
