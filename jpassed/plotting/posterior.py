@@ -34,6 +34,9 @@ _LEAST_PEAK = 0.02
 _VALLEY = 0.5
 """Of the lower peak's height: deeper valleys part two peaks."""
 
+_TOLD = 3
+"""Peaks whose place and share are written."""
+
 _LINES = ("--", ":", "-.")
 
 
@@ -74,7 +77,8 @@ def plot_posterior(
         A known value, drawn as a dashed line; of several each has a name,
         ``{"spectroscopic": 0.31, "eazy-py": 0.29}``.
     peaks : bool
-        Write the place and the probability of each peak, where there are several.
+        Write the places and the probabilities of the three strongest peaks, where there are
+        several.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; by default on pyplot's current axes.
     style : {"light", "dark"}, optional
@@ -169,11 +173,16 @@ def _limits(
 def _tell_peaks(
     ax: Axes, look: Style, edges: NDArray[np.float64], density: NDArray[np.float64]
 ) -> None:
-    """Place and share of each peak, where there are several."""
+    """Place and share of the strongest peaks, where there are several and room for their text."""
     found = find_peaks(edges, density)
     if len(found) < 2:
         return
-    for place, height, share in found:
+    width, top = np.ptp(ax.get_xlim()), ax.get_ylim()[1]
+    told: list[tuple[float, float]] = []
+    for place, height, share in sorted(found, key=lambda peak: -peak[2])[:_TOLD]:
+        if any(abs(x - place) < 0.3 * width and abs(y - height) < 0.1 * top for x, y in told):
+            continue
+        told.append((place, height))
         ax.annotate(
             f"{place:.3g}: {100 * share:.0f} %", (place, height), xytext=(0, 2),
             textcoords="offset points", ha="center", va="bottom", fontsize="x-small",

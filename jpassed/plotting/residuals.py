@@ -35,7 +35,7 @@ def plot_residuals(
     predicted: _Predicted,
     *,
     unit: str = "error",
-    least: int = 5,
+    least: int = 3,
     ax: Axes | None = None,
     style: str | None = None,
 ) -> Axes:

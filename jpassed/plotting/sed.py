@@ -34,7 +34,7 @@ APART = 1.2
 UPPER, GAP = 0.70, 0.03
 """Share of the bandfluxes in the height of a plot with residuals, and of what parts the two."""
 
-DECADE = 5.0
+WIDE = 8.0
 """Ratio of wavelengths from which on their axis is logarithmic."""
 
 
@@ -255,7 +255,7 @@ def _draw_limits(ax: Axes, photometry: Photometry, points: _Points, units: _Unit
     pivot = np.concatenate([photometry.pivot[seen], points.pivot])
     if not pivot.size:
         return
-    if pivot.max() > DECADE * pivot.min():
+    if pivot.max() > WIDE * pivot.min():
         _logarithmic(ax, units.waves(pivot.min()), units.waves(pivot.max()))
     flux = units.fluxes(photometry.flux[0][seen], photometry.pivot[seen])
     error = units.fluxes(photometry.error[0][seen], photometry.pivot[seen])

@@ -203,9 +203,13 @@ def start_figure(
     layout: str = "constrained",
 ) -> Iterator[tuple[Any, Style]]:
     """An empty figure, or a new one, and its style, which holds for Axes that are made within."""
+    import matplotlib
+
     name = style
     if name is None:
-        name = "light" if figure is None or not _is_dark_colour(figure.get_facecolor()) else "dark"
+        # A new figure is dark where matplotlib's own settings make it so.
+        face = matplotlib.rcParams["figure.facecolor"] if figure is None else figure.get_facecolor()
+        name = "dark" if _is_dark_colour(face) else "light"
     with plot_style(name) as chosen:
         if figure is None:
             import matplotlib.pyplot as plt
