@@ -28,7 +28,17 @@ CHOICES_SHOWN, CHOICES_OF_MANY = 64, 20
 
 
 class JpassedError(Exception):
-    """Base class of every error that jpassed raises on purpose."""
+    """Base class of every error that jpassed raises on purpose.
+
+    Examples
+    --------
+    >>> import jpassed
+    >>> try:
+    ...     jpassed.load_filters("jpass")
+    ... except jpassed.JpassedError as error:
+    ...     print(error)
+    unknown filter set 'jpass'. Did you mean 'jpas'...
+    """
 
     def __reduce__(self) -> Any:
         # As it comes from another process: exceptions are made again from `args`, which are not

@@ -86,6 +86,15 @@ def simulate(
         If a grid cannot be read.
     UnknownNameError
         For an unknown preset.
+
+    Examples
+    --------
+    With an SSP grid in a file:
+
+    >>> import jpassed
+    >>> table = jpassed.simulate(5, ssp="ssp.npz", seed=1)
+    >>> len(table), table["J0660"].unit, bool(table["true_z"].max() < 1.2)
+    (5, Unit("uJy"), True)
     """
     _check(n, seed, galex, r_limit, r_select)
     paths = [ssp] if isinstance(ssp, (str, os.PathLike)) else list(ssp)

@@ -37,7 +37,7 @@ _MAGNITUDE_NAMES = {"mag", "mag(ab)", "abmag", "ab", "mag ab", "ab mag"}
 
 
 def ab_magnitude(flux: ArrayLike) -> NDArray[np.float64]:
-    """AB magnitude of a bandflux.
+    """AB magnitude of a bandflux (Oke & Gunn 1983, ApJ 266, 713).
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def ab_magnitude(flux: ArrayLike) -> NDArray[np.float64]:
 
 
 def from_ab_magnitude(magnitude: ArrayLike) -> NDArray[np.float64]:
-    """Bandflux in microjansky of an AB magnitude (any shape).
+    """Bandflux in microjansky of an AB magnitude (Oke & Gunn 1983, ApJ 266, 713).
 
     Parameters
     ----------

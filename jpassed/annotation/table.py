@@ -151,6 +151,20 @@ def annotate(
     label: ``jp_z`` with ``context={"z": "z_spec"}`` is the photometric redshift, and the other
     quantities know ``z_spec``. Joint samples know all labels: ``jp_z_samples`` is then about
     ``z_spec``, with its error.
+
+    Examples
+    --------
+    >>> from astropy import units as u
+    >>> from astropy.table import QTable
+    >>> import jpassed
+    >>> table = QTable()
+    >>> for band in jpassed.load_filters("jpas").names:
+    ...     table[band], table[f"{band}_err"] = [20, 30] * u.uJy, [1, 1] * u.uJy
+    >>> annotated = jpassed.annotate(table, outputs=["z"])
+    >>> [name for name in annotated.colnames if name.startswith("jp_z")]
+    ['jp_z', 'jp_z_err', 'jp_z_lo', 'jp_z_hi']
+    >>> annotated["jp_nbands"].tolist()
+    [60, 60]
     """
     check_table(table)
     wanted = read_outputs(outputs, model_vocabulary(model))

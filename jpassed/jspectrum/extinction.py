@@ -63,6 +63,8 @@ def extinction_coefficient(wavelength: ArrayLike) -> Array:
 def dereddening_factor(wavelength: ArrayLike, ebv: float) -> Array:
     """Factor that removes Galactic extinction from a spectrum, 10^(0.4 k E(B-V)).
 
+    k is the curve of Fitzpatrick 1999, PASP 111, 63, for R_V = 3.1.
+
     Parameters
     ----------
     wavelength : array_like

@@ -94,6 +94,25 @@ def jspectra(
         If a filter set or band is not known.
     FileError
         If a file cannot be read, or with `skip_unreadable` none of them.
+
+    Examples
+    --------
+    A flat spectrum of 50 microjansky:
+
+    >>> import numpy as np
+    >>> from astropy import units as u
+    >>> from astropy.nddata import StdDevUncertainty
+    >>> from specutils import Spectrum
+    >>> import jpassed
+    >>> wave = np.arange(3600.0, 9400.0, 1.5) * u.AA
+    >>> flux = np.full(len(wave), 50.0) * u.uJy
+    >>> error = StdDevUncertainty(np.full(len(wave), 5.0) * u.uJy)
+    >>> spectrum = Spectrum(flux=flux, spectral_axis=wave, uncertainty=error)
+    >>> table = jpassed.jspectra([spectrum])
+    >>> table["J0660"].round(3)
+    <MaskedQuantity [50.] uJy>
+    >>> table["J1007"].mask.tolist()  # its range is not covered
+    [True]
     """
     records = gather_records(spectra, medium=medium, skip_unreadable=skip_unreadable)
     photometry = _photometry(filters, min_coverage, max_gap)

@@ -48,6 +48,8 @@ def row_nll(
 ) -> Tensor:
     """Negative log likelihood of every request of every object.
 
+    With a Gaussian head the loss of Leung & Bovy 2024, MNRAS 527, 1494, eq. 3.
+
     Parameters
     ----------
     model : SEDModel

@@ -63,7 +63,7 @@ def reweighted(distribution: Distribution, log_ratio: LogRatio, *, bins: int = 2
     >>> z = Gaussian(np.array([0.32]), np.array([0.03]))
     >>> member = reweighted(z, lambda x: np.log(1 + 9 * np.exp(-0.5 * ((x - 0.3) / 0.01) ** 2)))
     >>> member.median().round(3)
-    array([0.303])
+    array([0.304])
     """
     if isinstance(distribution, Binned):
         edges = distribution.edges

@@ -40,7 +40,8 @@ class StudentT(Distribution):
     -----
     On logarithmic scales without an upper bound (bandfluxes) a Student-t has no mean in physical
     units: exp of a heavy tail. Mean and standard deviation are those of its central 99.9 % there,
-    and of all but 2e-7 of it elsewhere.
+    and of all but 2e-7 of it elsewhere. The error of a measurement enters each Gaussian of the
+    scale mixture that a Student-t is (Lange, Little & Taylor 1989, J. Am. Stat. Assoc. 84, 881).
     """
 
     _quadrature = 32

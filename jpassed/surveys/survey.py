@@ -230,6 +230,12 @@ def list_surveys() -> tuple[str, ...]:
     Returns
     -------
     tuple of str
+
+    Examples
+    --------
+    >>> import jpassed
+    >>> {"minijpas", "sdss", "legacy"} <= set(jpassed.list_surveys())
+    True
     """
     folder = files("jpassed.surveys").joinpath("data")
     return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml")))

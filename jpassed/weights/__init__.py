@@ -36,6 +36,12 @@ def list_models() -> dict[str, dict[str, Any]]:
     ------
     ModelError
         If a card is damaged.
+
+    Examples
+    --------
+    >>> import jpassed
+    >>> sorted(jpassed.list_models())
+    ['default']
     """
     cards = {}
     for path in sorted(_FOLDER.glob("*/model.json")):
@@ -103,6 +109,13 @@ def load_model(
     ------
     UnknownNameError, FileError, ModelError
         An unknown name, a missing file, damaged or incompatible weights.
+
+    Examples
+    --------
+    >>> import jpassed
+    >>> model = jpassed.load_model()
+    >>> model.name
+    'default'
     """
     from jpassed.nn.checkpoint import LoadedModel, read_model
 
