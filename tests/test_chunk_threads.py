@@ -128,6 +128,25 @@ def test_a_chunk_that_fails_ends_the_other(source, tmp_path, monkeypatch):
     assert (folder / "000001.npz").is_file() and not (folder / "000002.npz").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "own"),
+    [({}, False), ({"samples": 2}, True), ({"samples": 2, "joint": False}, False),
+     ({"outputs": ["z", "lineflux_halpha"]}, True)],
+)  # fmt: skip
+def test_slow_chunks_are_within_reach_of_an_interrupt(source, tmp_path, monkeypatch, options, own):
+    workers: set[threading.Thread] = set()
+    annotated = ChunkWork.annotate
+
+    def looked(self, number, page, progress=None):
+        workers.add(threading.current_thread())
+        return annotated(self, number, page, progress)
+
+    monkeypatch.setattr(ChunkWork, "annotate", looked)
+    files.annotate_file(source, tmp_path / "out.fits", **{**OPTIONS, **options})
+    assert (threading.main_thread() in workers) == own
+    assert len(workers) == 1 or not own
+
+
 def test_a_progress_that_fails_ends_the_run(source, tmp_path):
     def told(done: int, total: int) -> None:
         if done > 5:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["AT_ONCE", "annotate_in_threads"]
 
 AT_ONCE = 2
-"""Chunks that are annotated beside each other; one where the network has little to do (refine)."""
+"""Chunks that are annotated beside each other."""
 
 Progress = Callable[[int, int], None]
 
@@ -71,6 +71,7 @@ def annotate_in_threads(
     done: frozenset[int],
     rows: int,
     progress: Progress | None = None,
+    at_once: int = AT_ONCE,
 ) -> Iterator[Kept]:
     """Annotate and keep the chunks of a table that are not done.
 
@@ -84,6 +85,9 @@ def annotate_in_threads(
         How many rows these have.
     progress : callable, optional
         Called with (objects done, objects), never twice at a time, but by other threads than this.
+    at_once : int
+        Chunks that are annotated beside each other. A single one is annotated by this thread: an
+        interrupt ends it where it is, and not after its batch.
 
     Yields
     ------
@@ -92,7 +96,6 @@ def annotate_in_threads(
     """
     import torch
 
-    at_once = 1 if work.annotator.options.get("refine") else AT_ONCE
     chunks = table.chunks(work.size, done)
     told = _Told(progress, rows, table.n_rows or 0)
     with (
@@ -113,9 +116,12 @@ def annotate_in_threads(
         try:
             while (chunk := coming.result()) is not None:
                 coming = reader.submit(next, chunks, None)
-                running.append(lanes.submit(copy_context().run, one, *chunk))
+                if at_once == 1:
+                    going.append(one(*chunk))
+                else:
+                    running.append(lanes.submit(copy_context().run, one, *chunk))
                 del chunk
-                if not told.begun.is_set():
+                if running and not told.begun.is_set():
                     # The first chunk recognises the columns, and has its say on them first.
                     running[0].add_done_callback(lambda _: told.begun.set())
                     told.begun.wait()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from jpassed.annotation.chunk_threads import annotate_in_threads
+from jpassed.annotation.chunk_threads import AT_ONCE, annotate_in_threads
 from jpassed.annotation.chunk_work import (
     ChunkWork,
     Kept,
@@ -200,7 +200,9 @@ def _annotated(
 
         found = annotate_in_processes(table, work, pieces.numbers, workers)
     else:
-        found = annotate_in_threads(table, work, pieces.numbers, pieces.rows, progress)
+        # Where batches are slow an interrupt must reach them.
+        beside = 1 if _is_slow(annotator.options) else AT_ONCE
+        found = annotate_in_threads(table, work, pieces.numbers, pieces.rows, progress, beside)
     # Whatever happens, no thread goes on behind this.
     with closing(cast("Generator[Kept, None, None]", found)):
         for kept in found:
@@ -254,9 +256,7 @@ def _chunk_rows(table: ChunkedTable, workers: int, options: dict[str, Any]) -> i
     outputs = read_outputs(
         options.get("outputs"), model_vocabulary(options.get("model", "default"))
     )
-    draws = int(options.get("samples") or 0) if options.get("joint", True) else 0
-    if any(is_derived(name) for name in outputs):
-        draws = max(draws, DERIVED_DRAWS)
+    draws = _draws(options, outputs)
     cost = SECONDS_A_ROW + SECONDS_A_DRAW * draws * len(outputs)
     if options.get("refine"):
         cost += SECONDS_REFINED
@@ -265,6 +265,20 @@ def _chunk_rows(table: ChunkedTable, workers: int, options: dict[str, Any]) -> i
         share = math.ceil(table.n_rows / (4 * workers) / SMALLEST_CHUNK) * SMALLEST_CHUNK
         most = min(most, max(share, SMALLEST_CHUNK))
     return most
+
+
+def _draws(options: dict[str, Any], outputs: Sequence[str]) -> int:
+    """Joint draws of each quantity and object."""
+    draws = int(options.get("samples") or 0) if options.get("joint", True) else 0
+    return max(draws, DERIVED_DRAWS) if any(map(is_derived, outputs)) else draws
+
+
+def _is_slow(options: dict[str, Any]) -> bool:
+    """Whether a batch takes a minute rather than half a second."""
+    outputs = read_outputs(
+        options.get("outputs"), model_vocabulary(options.get("model", "default"))
+    )
+    return bool(options.get("refine")) or _draws(options, outputs) > 0
 
 
 def _identity(source: str | Path) -> dict[str, Any]:
