@@ -52,7 +52,8 @@ suppress_warnings = ["toc.empty_glob", "toc.glob", "myst-nb.lexer"]
 
 # Tutorials: each in a temporary folder, kept in docs/_build/.jupyter_cache until its text changes.
 nb_execution_mode = "cache"
-nb_execution_timeout = 300
+# Seconds a cell: for machines with much else to do.
+nb_execution_timeout = 900
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_merge_streams = True
@@ -63,12 +64,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["JPASSED_DOCS"] = str(DOCS)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Not what the builder has set up for IPython, matplotlib, astropy or jpassed.
+_OWN = Path(tempfile.mkdtemp(prefix="jpassed-docs-"))
+atexit.register(shutil.rmtree, _OWN, ignore_errors=True)
+os.environ["XDG_CONFIG_HOME"] = os.environ["IPYTHONDIR"] = str(_OWN)
 if shutil.which("jpassed") is None:  # a clone that is not installed has its command as well
-    _COMMANDS = Path(tempfile.mkdtemp(prefix="jpassed-docs-"))
-    atexit.register(shutil.rmtree, _COMMANDS, ignore_errors=True)
-    (_COMMANDS / "jpassed").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m jpassed "$@"\n')
-    (_COMMANDS / "jpassed").chmod(0o755)
-    os.environ["PATH"] = os.pathsep.join([str(_COMMANDS), os.environ["PATH"]])
+    (_OWN / "jpassed").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m jpassed "$@"\n')
+    (_OWN / "jpassed").chmod(0o755)
+    os.environ["PATH"] = os.pathsep.join([str(_OWN), os.environ["PATH"]])
 
 numpydoc_show_class_members = False
 automodapi_inheritance_diagram = False
