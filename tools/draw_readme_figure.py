@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from astropy import units as u
-from matplotlib.figure import Figure
 
 import jpassed
+from jpassed.annotation import infer
 from jpassed.jspectrum import load_noise
-from jpassed.plotting import plot_posterior, plot_sed
+from jpassed.plotting import plot_object
 
 MAGNITUDE = 19.0
 SEED = 1
@@ -43,19 +43,19 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--z", type=float, help="spectroscopic redshift, to mark it")
     parser.add_argument("--model", default="default", help="an embedded model, or a folder")
+    parser.add_argument("--style", choices=["light", "dark"], default="light")
     given = parser.parse_args()
     table, names = observed_by_the_survey(given.spectrum)
     wanted = ["z", *(f"flux:{name}" for name in names)]
-    annotated = jpassed.annotate(table, model=given.model, outputs=wanted, pdf=True)
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[2.6, 1])
-    plot_sed(annotated, ax=left)
-    plot_posterior(annotated, quantity="z", truth=given.z, ax=right)
-    left.set_title(f"{given.spectrum.stem}, J-spectrum at r = {MAGNITUDE:g}", fontsize=10)
-    right.set_title("redshift; dashed: spectroscopic", fontsize=10)
-    right.locator_params(axis="x", nbins=4)
+    figure = plot_object(
+        table,
+        posterior=infer(table, model=given.model, outputs=wanted),  # finer than a column's bins
+        truth={} if given.z is None else {"z": given.z},
+        title=f"{given.spectrum.stem}, J-spectrum at r = {MAGNITUDE:g}",
+        style=given.style,
+    )
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(given.output, dpi=130)
+    figure.savefig(given.output, dpi=120)
 
 
 if __name__ == "__main__":
