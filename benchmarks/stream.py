@@ -7,8 +7,9 @@
 The input (60 bands with errors, power laws) is written first and removed at the end. Every number
 of rows is annotated in a process of its own with the default outputs. The model's share is that of
 the network (two passes an object: the outputs, and bands for ``jp_chi2``) in the wall clock of
-all, from the open file to the finished one; with several workers it is not measured. Peak memory
-is that of the process and of its largest worker.
+all, from the open file to the finished one; with several workers it is not measured. Two chunks are
+annotated at a time, of which the network has one: the parts add up to more than the whole. Peak
+memory is that of the process and of its largest worker.
 """
 
 from __future__ import annotations
