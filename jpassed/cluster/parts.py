@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from jpassed.cluster.described import describe_like
 from jpassed.cluster.slices import conformed, even_slices
 from jpassed.cluster.work import HIDDEN, Work, read_work, survey_of
 from jpassed.exceptions import FileError, InputError, ModelError
+from jpassed.io.atomic import replaced
 from jpassed.io.native_columns import plain_table, quantity_table
 from jpassed.io.parquet_tables import arrow_table, table_from_arrow
 from jpassed.surveys import Survey
@@ -185,7 +185,9 @@ def write_part(
     annotator = part_annotator(folder, token)
     _make_folders(annotator.work, path)
     rows = 0
-    with _caught() as messages, _written(target, annotator.work.scratch) as temporary:
+    # Apart from those that are done, and where other work does not look.
+    temporary = annotator.work.scratch / f"{target.name}.{secrets.token_hex(4)}.part"
+    with _caught() as messages, replaced(temporary, target):
         with pyarrow.parquet.ParquetWriter(
             temporary, annotator.work.schema, compression="zstd"
         ) as writer:
@@ -238,23 +240,6 @@ def _make_folders(work: Work, path: str) -> None:
             place.mkdir(exist_ok=True)
     except OSError as exc:
         raise FileError(f"cannot write {work.folder / path}: {exc}") from exc
-
-
-@contextmanager
-def _written(target: Path, beside: Path) -> Iterator[Path]:
-    """A temporary file, apart from those that are done, that becomes `target`."""
-    temporary = beside / f"{target.name}.{secrets.token_hex(4)}.part"
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, target)
-    except OSError as exc:
-        if isinstance(exc, FileError):
-            raise
-        raise FileError(f"cannot write {target}: {exc}") from exc
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from jpassed.exceptions import FileError
 
-__all__ = ["atomic_output", "check_output"]
+__all__ = ["atomic_output", "check_output", "replaced"]
 
 
 def check_output(path: str | Path, overwrite: bool = False) -> None:
@@ -60,18 +60,40 @@ def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     # A link keeps pointing where it did: the file behind it is replaced.
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
+    with replaced(temporary, target, said=path):
         yield temporary
         if target.exists():
             if not overwrite:
                 raise FileError(f"{path} exists by now; it was not overwritten")
             os.chmod(temporary, target.stat().st_mode & 0o7777)
+
+
+@contextmanager
+def replaced(temporary: Path, target: Path, *, said: str | Path | None = None) -> Iterator[None]:
+    """Give what is written under a temporary name its own when the block ends well.
+
+    Parameters
+    ----------
+    temporary : Path
+        On the same file system; removed if the block raises.
+    target : Path
+        What is there is replaced.
+    said : str or Path, optional
+        How messages name it, if otherwise.
+
+    Raises
+    ------
+    FileError
+        If the system refuses to write.
+    """
+    try:
+        yield
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         os.replace(temporary, target)
     except OSError as exc:
         if isinstance(exc, FileError):
             raise
-        raise FileError(f"cannot write {path}: {exc}") from exc
+        raise FileError(f"cannot write {said or target}: {exc}") from exc
     finally:
         temporary.unlink(missing_ok=True)

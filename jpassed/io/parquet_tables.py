@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import FileError, InputError, MissingDependencyError
+from jpassed.io.counted import counted
 from jpassed.io.layout import TableLayout
 from jpassed.io.native_columns import refuse_duplicates
 from jpassed.io.texts import one_line
@@ -195,16 +196,8 @@ def write_parquet_pieces(
 
     Parameters
     ----------
-    pieces : iterable of Table
-        Plain tables; one is in memory at a time.
-    layout : TableLayout
-        Of all of them.
-    meta : mapping
-        The table's.
-    rows : int
-        Of all of them.
-    path : Path
-        Not existing.
+    pieces, layout, meta, rows, path
+        See `jpassed.io.streamed_fits.write_fits_pieces`.
 
     Raises
     ------
@@ -218,18 +211,14 @@ def write_parquet_pieces(
         if column.dtype.kind == "U" and column.given and column.masked:
             example[name].mask = False
     schema = _schema(arrow, example, _arrays(arrow, example))
-    written = 0
     with parquet.ParquetWriter(path, schema) as writer:
-        for piece in pieces:
+        for piece in counted(pieces, rows, path):
             cast = layout.cast(piece, meta)
             arrays = [
                 array.cast(field.type) if array.type != field.type else array
                 for array, field in zip(_arrays(arrow, cast), schema, strict=True)
             ]
             writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
-            written += len(cast)
-    if written != rows:
-        raise FileError(f"cannot write {path}: the pieces have {written} rows instead of {rows}")
 
 
 def _arrays(arrow: Any, table: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jpassed.exceptions import FileError
+from jpassed.io.counted import counted
 from jpassed.io.fits_cards import write_fits
 from jpassed.io.layout import TableLayout
 from jpassed.io.native_columns import null_value
@@ -50,20 +51,13 @@ def write_fits_pieces(
     """
     layout = layout.with_nulls()
     head, _, kind = _parts(layout.cast(layout.example(), meta))
-    width, written = kind.itemsize, 0
     primary, table_head = head[:_BLOCK], head[_BLOCK:]
     records = _Records(layout, kind, path)
     with open(path, "wb") as target:
         target.write(primary + with_rows(table_head, rows))
-        for piece in pieces:
-            found = records.of(piece)
-            target.write(memoryview(found).cast("B"))
-            written += len(found)
-        if written != rows:
-            raise FileError(
-                f"cannot write {path}: the pieces have {written} rows instead of {rows}"
-            )
-        target.write(b"\0" * (-written * width % _BLOCK))
+        for piece in counted(pieces, rows, path):
+            target.write(memoryview(records.of(piece)).cast("B"))
+        target.write(b"\0" * (-rows * kind.itemsize % _BLOCK))
 
 
 class _Records:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from jpassed.exceptions import FileError
+from jpassed.io.counted import counted
 from jpassed.io.layout import TableLayout
 from jpassed.io.text_tables import csv_text, ecsv_text
 
@@ -20,16 +20,8 @@ def write_text_pieces(
 
     Parameters
     ----------
-    pieces : iterable of Table
-        Plain tables; one is in memory at a time.
-    layout : TableLayout
-        Of all of them.
-    meta : mapping
-        The table's.
-    rows : int
-        Of all of them.
-    path : Path
-        Not existing.
+    pieces, layout, meta, rows, path
+        See `jpassed.io.streamed_fits.write_fits_pieces`.
     kind : {"ecsv", "csv"}
 
     Raises
@@ -37,16 +29,13 @@ def write_text_pieces(
     FileError
         If the pieces are not what `rows` says.
     """
-    written, first = 0, True
+    first = True
     with open(path, "w", encoding="utf-8", newline="") as target:
-        for piece in pieces:
+        for piece in counted(pieces, rows, path):
             cast = layout.cast(piece, meta)
-            count = len(cast)
             text = (ecsv_text if kind == "ecsv" else csv_text)(cast)
             target.write(text if first else _without_head(text, kind))
-            written, first = written + count, False
-    if written != rows:
-        raise FileError(f"cannot write {path}: the pieces have {written} rows instead of {rows}")
+            first = False
 
 
 def _without_head(text: str, kind: str) -> str:
