@@ -36,6 +36,7 @@ from jpassed.cluster import (
     measure_cost,
     plan_survey,
 )
+from jpassed.cluster.parts import ROWS_A_GROUP
 from jpassed.filters import load_filters
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "survey_scale.md"
@@ -230,8 +231,8 @@ def tables(result: dict[str, Any]) -> tuple[str, str]:
         f"worker's processor ({1e6 * result['alone_seconds']:.0f} us in `annotate` alone), "
         f"{cost['bytes_in']:.0f} bytes of Parquet in and {cost['bytes_out']:.0f} more out; a "
         f"worker takes {cost['base_memory'] / 1e9:.2f} GB with small partitions, and "
-        f"{result['bytes_a_row_of_a_partition'] / 1e3:.1f} kB more for each row of a HATS "
-        f"partition. {in_words(result['machine'])}"
+        f"{result['bytes_a_row_of_a_partition'] / 1e3:.1f} kB more for each row of a larger one, "
+        f"up to the {ROWS_A_GROUP:,} of a row group. {in_words(result['machine'])}"
     )
     body = []
     for rows, sizes in SURVEYS:

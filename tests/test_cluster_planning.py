@@ -22,7 +22,10 @@ def test_a_survey_of_one_worker():
     assert plan.price == pytest.approx(0.1 * plan.core_hours)
     assert plan.disk_in == 1e9
     assert plan.disk_out == 1.4e9
-    assert plan.memory_worker == pytest.approx(1e9 + 7 * 2000 * 1e6)
+    # Four times the rows of a row group, however large the partition.
+    assert plan.memory_worker == pytest.approx(1e9 + 4 * 2000 * 131_072)
+    small = plan_survey(1e6, COST, workers=1, rows_a_partition=10_000)
+    assert small.memory_worker == pytest.approx(1e9 + 4 * 2000 * 10_000)
     assert plan.transfer == pytest.approx(2.4e6)
 
 

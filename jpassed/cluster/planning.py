@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jpassed.cluster.parts import ROWS_A_GROUP
 from jpassed.exceptions import InputError
 
 __all__ = ["ObjectCost", "SurveyPlan", "measure_cost", "plan_survey"]
@@ -17,9 +18,9 @@ __all__ = ["ObjectCost", "SurveyPlan", "measure_cost", "plan_survey"]
 ROWS_A_PARTITION = 200_000
 """Objects of a partition unless another number is given."""
 
-COPIES = 7.0
-"""Peak memory of a partition of a HATS catalogue over the bytes of its rows: the reader's buffers,
-LSDB's frame, and Arrow tables of it; measured, see docs/survey_scale.md."""
+COPIES = 4.0
+"""Memory that a worker takes for the rows of a row group of the output over the bytes of those rows,
+as they are gathered and as they are encoded: 3 were measured, see docs/survey_scale.md."""
 
 SPARE = 0.1
 """Share of the hours in which workers wait for the disk, for each other, or redo what was lost."""
@@ -38,7 +39,7 @@ class ObjectCost:
     bytes_memory : float
         Of its row in memory.
     base_memory : float
-        Bytes of a worker without the partition it works on.
+        Bytes of a worker without the rows it works on.
     start : float
         Seconds until a worker is ready.
     """
@@ -149,7 +150,8 @@ def plan_survey(
     rounds = math.ceil(partitions / busy)
     # The last round may be shorter, never the number of rounds: a partition has one worker.
     seconds = min(rounds * rows_a_partition, rows) * one.seconds / (1 - SPARE) + one.start
-    worker = one.base_memory + COPIES * one.bytes_memory * min(rows, rows_a_partition)
+    held = min(rows, rows_a_partition, ROWS_A_GROUP)
+    worker = one.base_memory + COPIES * one.bytes_memory * held
     hours = seconds / 3600
     return SurveyPlan(
         rows=int(rows),
