@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,42 +30,10 @@ SIZES = (1000, 10_000, 100_000, 1_000_000, 10_000_000)
 
 
 def measured(rows: int, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Write an input, annotate it in a new process, and remove both files.
-
-    Returns
-    -------
-    dict
-        Of `stream.run`; ``"shell_s"`` is the wall clock from the start of the process, with the
-        imports.
-
-    Raises
-    ------
-    RuntimeError
-        If that process ended without an answer.
-    """
-    source, target = folder / f"in_{rows}.fits", folder / f"out_{rows}.fits"
-    settings = argparse.Namespace(
-        workers=options.workers, threads=1, precision=options.precision, ending="fits"
-    )
-    context = multiprocessing.get_context("spawn")
-    writer = context.Process(target=stream.make_input, args=(source, rows))
-    writer.start()
-    writer.join()
-    mine, theirs = context.Pipe()
-    began = time.perf_counter()
-    process = context.Process(target=stream.run, args=(source, target, settings, theirs))
-    process.start()
-    theirs.close()
-    try:
-        found: dict[str, Any] = mine.recv()
-    except EOFError:
-        raise RuntimeError(f"the run with {rows} rows failed, see above") from None
-    finally:
-        process.join()
-        for path in (source, target):
-            path.unlink(missing_ok=True)
-    own = {"rows": rows, "workers": options.workers, "precision": options.precision}
-    return {**found, **own, "shell_s": round(time.perf_counter() - began, 2)}
+    """One size, as `stream.measured` has it, with what was asked for."""
+    own = {"workers": options.workers, "precision": options.precision}
+    settings = argparse.Namespace(threads=1, ending="fits", **own)
+    return {**stream.measured(rows, settings, folder), "rows": rows, **own}
 
 
 def same(run: dict[str, Any], rows: int, options: argparse.Namespace) -> bool:

@@ -136,25 +136,37 @@ def run(source: Path, target: Path, options: argparse.Namespace, answer: Any) ->
 
 
 def measured(rows: int, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Write an input, annotate it in a new process, and remove both files."""
+    """Write an input, annotate it in a new process, and remove both files.
+
+    Returns
+    -------
+    dict
+        Of `run`; ``"shell_s"`` is the wall clock from the start of the process, with the imports.
+
+    Raises
+    ------
+    RuntimeError
+        If that process ended without an answer.
+    """
     source, target = (folder / f"{name}_{rows}.{options.ending}" for name in ("in", "out"))
     context = multiprocessing.get_context("spawn")
     writer = context.Process(target=make_input, args=(source, rows))
     writer.start()
     writer.join()
     mine, theirs = context.Pipe()
+    began = time.perf_counter()
     process = context.Process(target=run, args=(source, target, options, theirs))
     process.start()
     theirs.close()
     try:
         found: dict[str, Any] = mine.recv()
     except EOFError:
-        raise SystemExit(f"the run with {rows} rows failed") from None
+        raise RuntimeError(f"the run with {rows} rows failed, see above") from None
     finally:
         process.join()
         for path in (source, target):
             path.unlink(missing_ok=True)
-    return found
+    return {**found, "shell_s": round(time.perf_counter() - began, 2)}
 
 
 def page_block(results: dict[str, Any]) -> str:
