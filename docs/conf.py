@@ -78,6 +78,8 @@ automodapi_inheritance_diagram = False
 automodapi_toctreedirnm = "api/names"
 automodsumm_inherited_members = False
 autodoc_typehints = "none"
+# What stands in single backticks in a docstring is a name: a link where there is a page of it.
+default_role = "py:obj"
 
 copybutton_prompt_text = astropy_conf.copybutton_prompt_text
 copybutton_prompt_is_regexp = True

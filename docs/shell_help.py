@@ -9,14 +9,18 @@ import click
 
 # Names that end in an underscore (jp_) are links to markup, stars begin an emphasis.
 _MARKUP = re.compile(r"(?<=\w)_(?!\w)|\*")
+# Two hyphens would become a dash.
+_OPTION = re.compile(r"(?<![\w`<-])(--[a-z][\w-]*)")
+_EXAMPLE = "Example: "
 _EVENTS = ("description", "options", "epilog")
 
 
 def escape(line: str) -> str:
-    """A line of help without anything that is markup by accident."""
+    """A line of help without anything that is markup by accident; options as code."""
     if line.lstrip().startswith(".. "):
         return line
-    return _MARKUP.sub(lambda found: "\\" + found[0], line)
+    line = _MARKUP.sub(lambda found: "\\" + found[0], line)
+    return _OPTION.sub(r"``\1``", line)
 
 
 def as_markup(app: Any, context: click.Context, lines: list[str]) -> None:
@@ -24,13 +28,16 @@ def as_markup(app: Any, context: click.Context, lines: list[str]) -> None:
     written: list[str] = []
     inside = False
     for line in lines:
-        if line.startswith("| "):
+        example = line.startswith(("| ", _EXAMPLE))
+        if example:
             if not inside:
                 written += ["", ".. code-block:: sh", ""]
-            written.append("   " + line[2:])
+            # Further lines stand below the first command.
+            text = line.removeprefix("| ").removeprefix(_EXAMPLE)
+            written.append("   " + text.removeprefix(" " * len(_EXAMPLE)))
         else:
             written.append(escape(line))
-        inside = line.startswith("| ")
+        inside = example
     lines[:] = written
 
 

@@ -56,12 +56,18 @@ def test_help_is_no_markup_by_accident(project_root, monkeypatch):
     monkeypatch.syspath_prepend(str(project_root / "docs"))
     from shell_help import as_markup
 
-    lines = ["What the columns jp_ hold: flux_*.", "", "| Example: jpassed plot a.fits", "| two"]
+    lines = [
+        "What jp_ holds: flux_*, with --pdf.", "",
+        "| Example: jpassed plot a.fits", "|          jpassed plot b.fits",
+    ]  # fmt: skip
     as_markup(None, None, lines)
     assert lines == [
-        "What the columns jp\\_ hold: flux\\_\\*.", "",
-        "", ".. code-block:: sh", "", "   Example: jpassed plot a.fits", "   two",
+        "What jp\\_ holds: flux\\_\\*, with ``--pdf``.", "",
+        "", ".. code-block:: sh", "", "   jpassed plot a.fits", "   jpassed plot b.fits",
     ]  # fmt: skip
+    lines = [".. option:: --samples <N>"]
+    as_markup(None, None, lines)
+    assert lines == [".. option:: --samples <N>"]
 
 
 def test_tutorials_are_notebooks_that_begin_and_end_alike(project_root, monkeypatch):
