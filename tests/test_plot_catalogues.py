@@ -138,7 +138,7 @@ def test_residuals_are_in_errors_of_the_difference(table, ax):
         error = np.ones_like(photometry.flux)
         observed = photometry.observed.copy()
 
-    Predicted.observed[:-3, 5] = False
+    Predicted.observed[:-2, 5] = False
     plot_residuals(photometry, Predicted, ax=ax)
     drawn = ax.containers[0].lines[0]
     assert photometry.pivot[5] not in drawn.get_xdata()
