@@ -9,8 +9,8 @@ import click
 
 # Names that end in an underscore (jp_) are links to markup, stars begin an emphasis.
 _MARKUP = re.compile(r"(?<=\w)_(?!\w)|\*")
-# Two hyphens would become a dash.
-_OPTION = re.compile(r"(?<![\w`<-])(--[a-z][\w-]*)")
+# Two hyphens would become a dash, and addresses of schedulers links.
+_OPTION = re.compile(r"(?<![\w`<-])(--[a-z][\w-]*|tcp://[\w.:]+)")
 _EXAMPLE = "Example: "
 _EVENTS = ("description", "options", "epilog")
 

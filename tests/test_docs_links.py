@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,23 @@ def test_images_of_the_pages_are_small() -> None:
         if path.stat().st_size > 150_000
     }
     assert large == {}
+
+
+def test_dead_links_of_built_pages_are_found(tmp_path: Path, project_root: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        '<a href="b.html#here"></a><a href="b.html#gone"></a><a href="c.html"></a><a href="#top">'
+        '</a><a href="https://example.org"></a><script src="https://example.org/x.js"></script>'
+        '<img src="data:image/png;base64,AA"><p id="top"></p>'
+    )
+    (tmp_path / "b.html").write_text('<h1 id="here"></h1>')
+    done = subprocess.run(
+        [sys.executable, project_root / "tools" / "check_built_pages.py", tmp_path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "a.html: loads https://example.org/x.js",
+        "a.html: no anchor b.html#gone",
+        "a.html: no file c.html",
+        "4 links, 3 wrong",
+    ]
