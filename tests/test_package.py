@@ -107,11 +107,13 @@ def readme_command(readme: str, name: str) -> str:
 def test_readme_commands_are_the_ones_ci_runs(project_root):
     readme = (project_root / "README.md").read_text()
     ci = (project_root / ".ci" / "run").read_text()
-    quickstart, tests = (readme_command(readme, name) for name in ("quickstart", "tests"))
+    names = ("quickstart", "plot", "tests")
+    quickstart, plot, tests = (readme_command(readme, name) for name in names)
     assert "jpassed example example.fits" in quickstart
     assert quickstart.endswith("jpassed annotate example.fits")
     assert re.search(r"pytest( -n \d)?$", tests)
-    assert "readme_command quickstart" in ci
+    assert plot == ".venv/bin/jpassed plot example_jpassed.fits --row 1"
+    assert [f"readme_command {name}" in ci for name in names] == [True] * 3
     assert ci.strip().endswith('"$tests"')
 
 
