@@ -19,7 +19,7 @@ ROWS_A_PARTITION = 200_000
 """Objects of a partition unless another number is given."""
 
 COPIES = 4.0
-"""Memory that a worker takes for the rows of a row group of the output over the bytes of those rows,
+"""Memory that a worker takes for the rows of a row group of the output over those rows' bytes,
 as they are gathered and as they are encoded: 3 were measured, see docs/survey_scale.md."""
 
 SPARE = 0.1
