@@ -82,7 +82,9 @@ class Application(click.Group):
         except click.UsageError as error:
             near = difflib.get_close_matches(args[0], COMMANDS, n=3)
             if near:
-                error.message += f" Did you mean {' or '.join(repr(name) for name in near)}?"
+                known = " or ".join(repr(name) for name in near)
+                text = f"{error.message} Did you mean {known}?"
+                raise click.UsageError(text, error.ctx) from None
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
