@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from jpassed.annotation import annotate
+from jpassed.annotation import Flag, annotate
 from jpassed.cli import main
 from jpassed.cli.command_plot import OF_A_CATALOGUE, OF_A_ROW
 from jpassed.io.catalogs import read_catalog, write_catalog
+from jpassed.plotting.asking import draw_object
 from jpassed.plotting.overview import CATALOGUE_KINDS, OBJECT_KINDS
 
 
@@ -96,6 +98,26 @@ def test_a_value_that_is_not_known_is_said(run, folder):
     found = run(folder / "unknown.fits", "--row", 2, "--truth", "z=true_z", "--kind", "pdf")
     assert found.exit_code == 0, found.output
     assert "row 2 has no known value of z in column true_z" in found.stderr
+
+
+def test_a_row_without_bands_is_the_prior(run, folder):
+    table = read_catalog(folder / "plain.fits")["J0660", "J0660_err", "rSDSS", "rSDSS_err"]
+    for name in ("J0660_err", "rSDSS_err"):
+        table[name][1] = -1.0 * table[name].unit
+    write_catalog(table, "blank.fits")
+    found = run("blank.fits", "--row", 2, "--dpi", 40)
+    assert found.exit_code == 0, found.output
+    assert "row 2 has no band with a flux: what is drawn is the prior" in found.stderr
+
+
+def test_flags_of_a_row_are_in_the_title(folder):
+    table = read_catalog(folder / "annotated.fits")
+    table["jp_flag"][:2] = [0, int(Flag.FEW_BANDS | Flag.POOR_RECONSTRUCTION)]
+    draw = {"kinds": ("pdf",), "title": "a row"}
+    plain, flagged = (draw_object(table, row, **draw) for row in (0, 1))
+    said = [figure.get_suptitle() for figure in (plain, flagged)]
+    plt.close("all")
+    assert said == ["a row", "a row (FEW_BANDS, POOR_RECONSTRUCTION)"]
 
 
 def test_another_model_or_context_before_is_said(run, folder):

@@ -74,7 +74,9 @@ def draw_object(
         logger.warning(
             "row %d has no known value of %s in column %s", row + 1, name, labels[name].column
         )
-    asked: dict[str, Any] = {"title": title, "style": style, "truth": known}
+    asked: dict[str, Any] = {
+        "title": _with_flags(title, only), "style": style, "truth": known,
+    }  # fmt: skip
     if model is None and _has_all(only, kinds, quantities, survey):
         return plot_object(only, 0, kinds, quantities=quantities, survey=survey, **asked)
     from jpassed.annotation import infer
@@ -82,7 +84,9 @@ def draw_object(
 
     loaded = load_model("default" if model is None else model)
     if model is None:
-        _warn_of_others(table, loaded.name, loaded.digest, keywords.get("context"))
+        _warn_of_others(table, loaded.name, loaded.digest, keywords)
+    if not keywords.get("context") and not _has_bands(only, survey):
+        logger.warning("row %d has no band with a flux: what is drawn is the prior", row + 1)
     own = ("z",) if quantities is None else tuple(quantities)
     outputs = [*own, *(["z"] if "z" not in own else [])]
     if "sed" in kinds:
@@ -194,7 +198,25 @@ def _bands(only: Table, survey: Any, card: Mapping[str, Any]) -> list[str]:
     return [band for band, pivot in places.items() if low <= pivot <= high]
 
 
-def _warn_of_others(table: Table, name: str, digest: str, context: Any) -> None:
+def _has_bands(only: Table, survey: Any) -> bool:
+    """Whether a row has any band; a table without bands says so by itself."""
+    try:
+        return bool(read_photometry(only, survey).observed.any())
+    except UnrecognisedTableError:
+        return True
+
+
+def _with_flags(title: str | None, only: Table) -> str | None:
+    """The title of a row's plot, with the names of its flags."""
+    if title is None or "jp_flag" not in only.colnames:
+        return title
+    from jpassed.annotation import Flag
+
+    names = Flag.names(only["jp_flag"][0])
+    return f"{title} ({', '.join(names)})" if names else title
+
+
+def _warn_of_others(table: Table, name: str, digest: str, keywords: Mapping[str, Any]) -> None:
     """Say where the columns of a catalogue come from another model, or knew more."""
     before = table.meta.get("jp_weights")
     if before and str(before) != digest:
@@ -203,10 +225,11 @@ def _warn_of_others(table: Table, name: str, digest: str, context: Any) -> None:
             "model with model= (--model)",
             table.meta.get("jp_model", "?"), before, name, digest,
         )  # fmt: skip
-    known = str(table.meta.get("jp_context") or "")
-    if known and not context:
-        logger.warning(
-            "the catalogue was annotated with the context %s, the plot without: give it again "
-            "with context= (--context)",
-            known,
-        )
+    for what in ("context", "zeropoints"):
+        known = str(table.meta.get(f"jp_{what}") or "")
+        if known and not keywords.get(what):
+            logger.warning(
+                "the catalogue was annotated with the %s %s, the plot without: give it again with "
+                "%s= (--%s)",
+                what, known, what, what,
+            )  # fmt: skip
