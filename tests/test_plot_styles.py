@@ -114,6 +114,14 @@ def test_settings_hold_within_the_block_alone():
     assert dict(matplotlib.rcParams) == before
 
 
+def test_a_backend_that_is_loaded_within_stays_interactive(monkeypatch):
+    """As that of notebooks is by the first figure: else they would show none of the next."""
+    monkeypatch.setitem(matplotlib.rcParams, "interactive", False)
+    with plot_style("dark"):
+        matplotlib.interactive(True)
+    assert matplotlib.is_interactive()
+
+
 def test_an_unknown_style_lists_the_known_ones():
     with pytest.raises(UnknownNameError, match="'sepia'. Valid choices: dark, light"):
         with plot_style("sepia"):

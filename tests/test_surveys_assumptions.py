@@ -218,6 +218,9 @@ def test_extinction_for_some_bands_is_said(tmp_path, caplog):
     alone = "E(B-V): not used; gSDSS, rSDSS, iSDSS taken as corrected for the Milky Way"
     assert identify(table).notes[0].startswith(alone)
     assert said_by_annotate(table, caplog)[0].startswith(alone)
+    table.meta["MWCORR"] = True  # of `jpassed.jspectra`, which corrected them
+    assert not any("E(B-V)" in note for note in identify(table).notes)
+    del table.meta["MWCORR"]
     table["NUVmag"], table["e_NUVmag"] = 21.0, 0.1
     found = identify(table)
     assert found.notes[0].startswith("E(B-V): for galex only; gSDSS, rSDSS, iSDSS taken as corr")

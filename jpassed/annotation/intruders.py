@@ -124,8 +124,8 @@ def _load(digest: str, name: str, path: Path) -> IntruderScore | None:
             raise ModelError(f"{path} is damaged: {exc}. Install jpassed again") from exc
     if found is None:
         logger.warning(
-            "model %r (%s) has no score of intruders: stars and quasars are not flagged. "
-            "tools/fit_intruders.py makes one",
+            "model %r (%s) has no score of intruders: stars and QSOs are not flagged "
+            "(NOT_A_GALAXY); the flag of the default model tells of them",
             name, digest,
         )  # fmt: skip
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -168,10 +168,25 @@ def plot_style(name: str = "light") -> Iterator[Style]:
     >>> plt.close(figure)
     """
     style = load_style(name)
+    with _settings(style.settings()):
+        yield style
+
+
+@contextmanager
+def _settings(values: Mapping[str, Any] | None) -> Iterator[None]:
+    """Settings of matplotlib that end with the block.
+
+    The first figure of a session loads the backend, and that of notebooks turns `interactive` on:
+    what is not in `values` stays as the block leaves it.
+    """
     import matplotlib
 
-    with matplotlib.rc_context(style.settings()):
-        yield style
+    with matplotlib.rc_context(values):
+        try:
+            yield
+        finally:
+            interactive = matplotlib.is_interactive()
+    matplotlib.interactive(interactive)
 
 
 def start(ax: Axes | None, style: str | None) -> tuple[Axes, Style]:
@@ -182,10 +197,9 @@ def start(ax: Axes | None, style: str | None) -> tuple[Axes, Style]:
     """
     chosen = None if style is None else load_style(style)
     if ax is None:
-        import matplotlib
         import matplotlib.pyplot as plt
 
-        with matplotlib.rc_context(None if chosen is None else chosen.settings()):
+        with _settings(None if chosen is None else chosen.settings()):
             ax = plt.gca()
     if chosen is None:
         return ax, load_style("dark" if _is_dark(ax) else "light")

@@ -123,7 +123,7 @@ def assumed_units(matches: Sequence[Match], reader: TableReader) -> tuple[str, .
 def extinction_notes(matches: Sequence[Match], reader: TableReader) -> tuple[str, ...]:
     """A line that says which bands the table's E(B-V) is not used for, if there are any."""
     rest = uncorrected(matches, reader)
-    if not rest:
+    if not rest or reader.table.meta.get("MWCORR") is True:  # as `jpassed.jspectra` writes it
         return ()
     columns = ebv_columns(reader)
     corrected = {
