@@ -3,8 +3,8 @@
     python tools/fit_passbands.py [CURVES]
 
 CURVES is a folder with `jpas/` (JPAS_*.tab, minijpas.Filter.csv) and `jplus/` (*.tab). Writes
-jpas.ecsv, jplus.ecsv and bands.ecsv into jpassed/filters/data; without CURVES bands.ecsv alone, after
-a new row in sets.ecsv. No spectrum enters the fit.
+jpas.ecsv, jplus.ecsv and bands.ecsv into jpassed/filters/data; without CURVES bands.ecsv alone,
+after a new row in sets.ecsv. No spectrum enters the fit.
 """
 
 from __future__ import annotations
