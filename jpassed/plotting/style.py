@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -173,7 +173,7 @@ def plot_style(name: str = "light") -> Iterator[Style]:
 
 
 @contextmanager
-def _settings(values: Mapping[str, Any] | None) -> Iterator[None]:
+def _settings(values: Any) -> Iterator[None]:
     """Settings of matplotlib that end with the block.
 
     The first figure of a session loads the backend, and that of notebooks turns `interactive` on:
