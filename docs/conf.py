@@ -68,6 +68,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _OWN = Path(tempfile.mkdtemp(prefix="jpassed-docs-"))
 atexit.register(shutil.rmtree, _OWN, ignore_errors=True)
 os.environ["XDG_CONFIG_HOME"] = os.environ["IPYTHONDIR"] = str(_OWN)
+# A line for each kernel, that others on this machine could listen to it.
+_PROFILE = _OWN / "profile_default"
+_PROFILE.mkdir()
+(_PROFILE / "ipython_kernel_config.py").write_text('get_config().Application.log_level = "ERROR"\n')
 if shutil.which("jpassed") is None:  # a clone that is not installed has its command as well
     (_OWN / "jpassed").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m jpassed "$@"\n')
     (_OWN / "jpassed").chmod(0o755)
