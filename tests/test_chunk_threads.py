@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,17 @@ def test_settings_of_the_process_are_as_they_were(source, tmp_path, monkeypatch)
     # Each thread has one of torch's own, and blocks go to the three that were allowed.
     ((interval, *numbers),) = inside
     assert interval == pytest.approx(SWITCH_SECONDS) and numbers == [1, 3]
+
+
+def test_the_last_of_several_runs_puts_the_interval_back():
+    before = sys.getswitchinterval()
+    contexts, runs = [copy_context(), copy_context()], [taking_turns(), taking_turns()]
+    for context, run in zip(contexts, runs, strict=True):
+        context.run(run.__enter__)
+    contexts[0].run(runs[0].__exit__, None, None, None)
+    assert sys.getswitchinterval() == pytest.approx(SWITCH_SECONDS)
+    contexts[1].run(runs[1].__exit__, None, None, None)
+    assert sys.getswitchinterval() == before
 
 
 def test_a_chunk_that_fails_ends_the_other(source, tmp_path, monkeypatch):

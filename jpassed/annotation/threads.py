@@ -57,15 +57,35 @@ def one_thread_each() -> Iterator[None]:
 _turn: ContextVar[AbstractContextManager[object] | None] = ContextVar("turn", default=None)
 
 
+_switching = Lock()
+_intervals: list[float] = []
+"""That of the process before the first of the runs under way, once for each of them."""
+
+
 @contextmanager
-def taking_turns() -> Iterator[None]:
-    """Within, threads that have this context ask the network one after the other."""
-    token, before = _turn.set(Lock()), sys.getswitchinterval()
-    sys.setswitchinterval(min(before, SWITCH_SECONDS))
+def _switching_fast() -> Iterator[None]:
+    """Python's interval is that of the process: the last of several runs puts it back."""
+    with _switching:
+        before = _intervals[0] if _intervals else sys.getswitchinterval()
+        _intervals.append(before)
+        sys.setswitchinterval(min(before, SWITCH_SECONDS))
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
+        with _switching:
+            before = _intervals.pop()
+            if not _intervals:
+                sys.setswitchinterval(before)
+
+
+@contextmanager
+def taking_turns() -> Iterator[None]:
+    """Within, threads that have this context ask the network one after the other."""
+    token = _turn.set(Lock())
+    try:
+        with _switching_fast():
+            yield
+    finally:
         _turn.reset(token)
 
 
