@@ -62,6 +62,18 @@ def test_a_slice_takes_the_memory_of_a_slice(tmp_path):
     slices.close()
 
 
+def test_a_damaged_file_is_named_and_not_the_output(work, rows, tmp_path):
+    path = tmp_path / "damaged.parquet"
+    pyarrow.parquet.write_table(rows, path)
+    content = bytearray(path.read_bytes())
+    content[4:400] = b"\xff" * 396
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=r"damaged\.parquet cannot be read, or is damaged") as told:
+        slices = parquet_slices(path, 16)
+        parts.write_part(str(work.folder), work.token, "a.parquet", slices, (0,), len(rows))
+    assert "cannot write" not in str(told.value)
+
+
 def test_types_of_files_become_those_of_the_catalogue():
     schema = pyarrow.schema(
         [("name", pyarrow.string()), ("z", pyarrow.float64()), ("new", pyarrow.int16())]

@@ -154,6 +154,8 @@ class _Hats(Source):
             try:
                 rows = next(parquet_slices(file, EXAMPLE_ROWS), None)
                 rows = None if rows is None else conformed(rows, bare)
+            except FileError:
+                raise
             except Exception as exc:  # files, types and their servers raise errors of many kinds
                 raise FileError(f"{file} cannot be read: {one_line(exc)}") from exc
             if rows is not None and rows.num_rows:

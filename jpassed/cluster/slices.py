@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jpassed.exceptions import FileError
+from jpassed.io.texts import one_line
+
 __all__ = ["conformed", "even_slices", "is_local", "parquet_slices"]
 
 _BUFFER = 1 << 16
@@ -30,17 +33,25 @@ def parquet_slices(path: Any, rows: int, groups: Sequence[int] | None = None) ->
     Yields
     ------
     pyarrow.Table
+
+    Raises
+    ------
+    FileError
+        If the file cannot be read, or is damaged.
     """
     import pyarrow
     import pyarrow.parquet
 
-    with (
-        _here(path) as place,
-        pyarrow.parquet.ParquetFile(place, buffer_size=_BUFFER, pre_buffer=False) as file,
-    ):
-        chosen = None if groups is None else list(groups)
-        for batch in file.iter_batches(rows, row_groups=chosen):
-            yield pyarrow.Table.from_batches([batch])
+    try:
+        with (
+            _here(path) as place,
+            pyarrow.parquet.ParquetFile(place, buffer_size=_BUFFER, pre_buffer=False) as file,
+        ):
+            chosen = None if groups is None else list(groups)
+            for batch in file.iter_batches(rows, row_groups=chosen):
+                yield pyarrow.Table.from_batches([batch])
+    except (pyarrow.ArrowException, OSError, ValueError) as exc:
+        raise FileError(f"{path} cannot be read, or is damaged: {one_line(exc)}") from exc
 
 
 def even_slices(tables: Iterable[Any], rows: int) -> Iterator[Any]:
