@@ -23,6 +23,8 @@ _ENDINGS = {
     ".pq": "parquet",
     ".csv": "csv",
 }
+# Text tables under other names: their layout is anything.
+_TEXT_ENDINGS = {".txt", ".dat", ".cat", ".asc", ".ascii", ".tsv", ".tab", ".tbl"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,13 @@ def table_file(path: str | Path) -> TableFile:
     suffix = inner.suffix.lower()
     if suffix not in _ENDINGS:
         given = "".join([inner.suffix, ".gz" if gzipped else ""]) or plain.name
-        raise UnknownNameError(f"table format of {text}:", given, _ENDINGS)
+        error = UnknownNameError(f"table format of {text}:", given, _ENDINGS)
+        if inner.suffix.lower() in _TEXT_ENDINGS:
+            error.message += (
+                "; a text table with a line of column names is read as .csv: rename it (commas, "
+                "semicolons, tabs, bars or spaces may separate its columns)"
+            )
+        raise error
     ending = plain.name[len(inner.stem) :]
     return TableFile(plain, _ENDINGS[suffix], gzipped, part, ending)
 

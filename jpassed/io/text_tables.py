@@ -27,6 +27,8 @@ __all__ = [
     "write_ecsv",
 ]
 
+# Looked for in this order, where the header has no comma.
+_OTHER_DELIMITERS = (";", "\t", "|", " ")
 _NULLS = ("", "null", "NULL", "None", "NA", "N/A", "--")
 
 
@@ -61,7 +63,8 @@ def read_csv(content: bytes, path: Path) -> Any:
     """Read CSV with one header line.
 
     Lines that start with ``#`` before the header are comments, unless the only such line is the
-    header itself. Empty fields, ``null``, ``None``, ``NA`` and ``--`` are masked; columns of
+    header itself. Fields may also be separated by semicolons, tabs, bars or spaces, if the header
+    has no comma. Empty fields, ``null``, ``None``, ``NA`` and ``--`` are masked; columns of
     texts such as ``[1.0, 2.0]`` become 2-D.
 
     Raises
@@ -73,20 +76,29 @@ def read_csv(content: bytes, path: Path) -> Any:
     """
     text = _text(content, path, "CSV")
     comments, body = csv_head((line for line in text.splitlines() if line.strip()), path)
-    return parse_csv(list(body), comments, path)
+    return parse_csv([line.rstrip("\r\n") for line in body], comments, path)
 
 
 def csv_head(lines: Iterable[str], path: Path) -> tuple[list[str], Iterator[str]]:
-    """Comments before the header of a CSV file, and the lines from the header on."""
+    """Comments before the header of a CSV file, and the lines from the header on.
+
+    Lines whose fields are separated by something else than commas are rewritten with commas.
+    """
     comments: list[str] = []
     rest = iter(lines)
     for line in rest:
         if line.startswith("#"):
             comments.append(line.rstrip("\r\n"))
             continue
-        if len(comments) == 1 and _is_header(comments[0], line):
-            return [], chain([comments[0].lstrip("# "), line], rest)
-        return comments, chain([line], rest)
+        if len(comments) == 1:
+            header = comments[0].lstrip("# ")
+            delimiter = _delimiter(header, line)
+            if _is_header(header, line, delimiter):
+                return [], _with_commas(chain([header, line], rest), delimiter)
+        following = next(rest, "")
+        delimiter = _delimiter(line, following)
+        lines = chain([line, following] if following else [line], rest)
+        return comments, _with_commas(lines, delimiter)
     raise FileError(f"{path} has no header line with column names")
 
 
@@ -121,10 +133,37 @@ def parse_csv(body: list[str], comments: list[str], path: Path, texts: Collectio
     return table
 
 
-def _is_header(commented: str, following: str) -> bool:
-    """Whether a commented line names the columns of the line after it."""
-    names = next(csv.reader([commented.lstrip("# ")]))
-    fields = next(csv.reader([following]))
+def _delimiter(header: str, following: str) -> str:
+    """What separates the fields; anything but a comma must make a header of the first line."""
+    if "," not in header:
+        for delimiter in _OTHER_DELIMITERS:
+            if _is_header(header, following, delimiter):
+                return delimiter
+    return ","
+
+
+def _fields(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    # A line break within a text is kept; spaces at the ends separate nothing.
+    ends = None if delimiter == " " else "\r\n"
+    whole = (f"{line.strip(ends)}\n" for line in lines)
+    return csv.reader(whole, delimiter=delimiter, skipinitialspace=delimiter == " ")
+
+
+def _with_commas(lines: Iterable[str], delimiter: str) -> Iterator[str]:
+    """The same records as CSV; those that are CSV pass as they are."""
+    if delimiter == ",":
+        yield from lines
+        return
+    for record in _fields(lines, delimiter):
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerow(record)
+        yield from text.getvalue().splitlines(keepends=True)
+
+
+def _is_header(named: str, following: str, delimiter: str) -> bool:
+    """Whether a line names the columns of the line after it."""
+    names = next(_fields([named], delimiter), [])
+    fields = next(_fields([following], delimiter), [])
     return (
         len(names) == len(fields) > 1
         and any(map(_is_number, fields))
