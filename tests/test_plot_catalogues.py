@@ -195,7 +195,7 @@ def test_residuals_of_one_object_are_in_its_errors(table):
     ]
     np.testing.assert_allclose(below.lines[1].get_ydata(), pull, rtol=1e-4)
     plain = table[[name for name in table.colnames if not name.startswith("jp_")]]
-    with pytest.raises(InputError, match="row 4 has no predicted bandfluxes"):
+    with pytest.raises(InputError, match="row 4 .* has no predicted bandfluxes"):
         plot_sed(plain, 4, residuals=True, ax=ax)
 
 
@@ -269,7 +269,7 @@ def test_corner_of_columns_and_of_draws(table):
         plot_corner(table, 2, truth={"logsfr": 1.0}, figure=Figure())
     with pytest.raises(InputError, match="the table has no draws: annotate with samples=1000"):
         plot_corner(table["z_spec",], 2, figure=Figure())
-    with pytest.raises(InputError, match="row 0: 5 draws have a value of all of z, logmstar, av"):
+    with pytest.raises(InputError, match="row 0 .*: 5 draws have a value of all of z, "):
         plot_corner(joint_draws(1, 5), figure=Figure())
 
 

@@ -133,6 +133,26 @@ def test_another_model_or_context_before_is_said(run, folder):
     assert "context z=true_z, the plot without" in said
 
 
+def test_figures_are_none_of_pyplots(run, folder, monkeypatch):
+    """A shell in a notebook names a backend that jpassed may not have; figures are not shown."""
+
+    def refuse(*args, **keywords):
+        raise ImportError("no such backend")
+
+    monkeypatch.setattr(plt, "figure", refuse)
+    for words in (("--row", 1, "--kind", "sed,pdf,corner"), ("--truth", "z=true_z")):
+        found = run(folder / "annotated.fits", *words, "--dpi", 40)
+        assert found.exit_code == 0, found.output
+
+
+def test_columns_that_a_program_left_out_are_asked_again(run, folder):
+    table = read_catalog(folder / "annotated.fits")
+    table.remove_column("jp_z_lo")
+    write_catalog(table, "less.fits")
+    found = run("less.fits", "--row", 2, "--kind", "pdf", "--dpi", 40)
+    assert found.exit_code == 0, found.output
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -144,6 +164,7 @@ def test_another_model_or_context_before_is_said(run, folder):
         (("--kind", "sky"), 1, "sky wants right ascension and declination"),
         (("--kind", "truth"), 1, "--truth z=COLUMN"),
         (("--quantities", "av"), 2, "--quantities: of a row, with --row N."),
+        (("--row", "1", "--dpi", "100000"), 2, "100000 is not in the range 30<=x<=2400"),
         (("--row", "1", "-o", "x.gif"), 2, "ending of a plot '.gif'"),
         (("--row", "1", "-o", "no/x.png"), 1, "no is not a folder"),
         (("--row", "1", "--quantities", "mass"), 2, "unknown output 'mass'"),

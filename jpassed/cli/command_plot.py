@@ -57,7 +57,7 @@ OF_A_CATALOGUE = ("truth", "histogram", "magnitude", "colours", "sky")
 )  # fmt: skip
 @click.option("--style", type=click.Choice(["light", "dark"]), default="light", show_default=True)
 @click.option(
-    "--dpi", metavar="N", type=click.IntRange(min=30), default=150, show_default=True,
+    "--dpi", metavar="N", type=click.IntRange(30, 2400), default=150, show_default=True,
     help="Dots an inch of a PNG.",
 )  # fmt: skip
 @click.option(
@@ -115,8 +115,9 @@ def command(
         raise InputError(f"--row: expected a row from 1 to {len(table)}, got {row}")
 
     from jpassed.plotting.asking import draw_catalogue, draw_object
+    from jpassed.plotting.style import figures_apart
 
-    with few_messages(), progress_bar("objects") as progress:
+    with few_messages(), figures_apart(), progress_bar("objects") as progress:
         if row is not None:
             figure = draw_object(
                 table, row - 1, wanted or OF_A_ROW[:2], quantities=names, truth=known,

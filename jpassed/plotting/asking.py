@@ -13,7 +13,7 @@ from jpassed.exceptions import InputError, UnrecognisedTableError
 from jpassed.filters import known_bands
 from jpassed.filters.known import set_of_band
 from jpassed.plotting.overview import plot_catalogue, plot_object
-from jpassed.plotting.rows import row_of
+from jpassed.plotting.rows import names_of, row_of
 from jpassed.posteriors.columns import column_name
 from jpassed.surveys import read_labels, read_photometry
 
@@ -66,7 +66,8 @@ def draw_object(
     JpassedError
         See `plot_object` and `jpassed.annotation.infer`.
     """
-    row = row_of(table, row)
+    row, kinds = row_of(table, row), names_of(kinds)
+    quantities = None if quantities is None else names_of(quantities)
     only = table[row : row + 1]
     labels = read_labels(only, truth, what="truth") if truth else {}
     known = {name: float(c.value[0]) for name, c in labels.items() if c.observed[0]}
@@ -78,7 +79,7 @@ def draw_object(
         "title": _with_flags(title, only), "style": style, "truth": known,
     }  # fmt: skip
     if model is None and _has_all(only, kinds, quantities, survey):
-        return plot_object(only, 0, kinds, quantities=quantities, survey=survey, **asked)
+        return plot_object(table, row, kinds, quantities=quantities, survey=survey, **asked)
     from jpassed.annotation import infer
     from jpassed.weights import load_model
 
@@ -97,7 +98,7 @@ def draw_object(
     if "corner" in kinds:
         sampled = posterior.sample(draws, names=together, rng=0)
     return plot_object(
-        only, 0, kinds, quantities=quantities, posterior=posterior, draws=sampled,
+        table, row, kinds, quantities=quantities, posterior=posterior, draws=sampled,
         survey=survey, **asked,
     )  # fmt: skip
 
@@ -165,7 +166,8 @@ def _has_all(
 ) -> bool:
     """Whether the columns of a row hold all that its plots want."""
     own = ("z",) if quantities is None else tuple(quantities)
-    if "pdf" in kinds and any(column_name(q, "pdf") not in only.colnames for q in own):
+    ends = ("pdf", "lo", "", "hi")
+    if "pdf" in kinds and any(column_name(q, e) not in only.colnames for q in own for e in ends):
         return False
     together = DRAWN_TOGETHER if quantities is None else own
     if "corner" in kinds and any(column_name(q, "samples") not in only.colnames for q in together):

@@ -9,7 +9,7 @@ import numpy as np
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.plotting.counts import MANY, draw_bar, draw_counts
 from jpassed.plotting.labels import quantity_label
-from jpassed.plotting.rows import numbers_of
+from jpassed.plotting.rows import one_number_a_row
 from jpassed.plotting.style import Style, start
 from jpassed.surveys import read_photometry
 from jpassed.units import ab_magnitude
@@ -134,10 +134,7 @@ class _Source:
     def get(self, name: str) -> NDArray[np.float64]:
         """Values (N,) of a column, a colour or a magnitude, NaN where there is none."""
         if self._is_column(name):
-            values = numbers_of(self._table[name])
-            if values.ndim != 1:
-                raise InputError(f"column {name!r} has {values.shape[1:]} values a row, expected 1")
-            return values
+            return one_number_a_row(self._table[name], name)
         first, minus, second = name.partition("-")
         if not minus:
             return self._magnitude(name)

@@ -8,10 +8,9 @@ import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.plotting.labels import quantity_label
-from jpassed.plotting.rows import numbers_of
+from jpassed.plotting.rows import numbers_of, pdf_edges, quantities_with
 from jpassed.plotting.style import legend, start
 from jpassed.posteriors.columns import column_name
-from jpassed.posteriors.grids import PdfGrid
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -54,25 +53,24 @@ def plot_histogram(
     UnknownNameError
         The table has no such prediction.
     InputError
-        No row has one.
+        No row has one, or the column of posteriors does not state its bins.
     """
     name = column_name(quantity)
     if name not in table.colnames:
-        there = [n.removeprefix("jp_") for n in table.colnames if n.startswith("jp_")]
-        raise UnknownNameError("predicted quantity", quantity, there)
+        raise UnknownNameError("predicted quantity", quantity, quantities_with(table, "lo"))
     values = numbers_of(table[name])
     values = values[np.isfinite(values)]
     if not len(values):
         raise InputError(f"no row has a prediction of {quantity}")
+    pdf = column_name(quantity, "pdf")
+    grid = pdf_edges(table, quantity) if pdf in table.colnames else None
     ax, look = start(ax, style)
     bins = int(np.clip(np.sqrt(len(values)), 10, 60)) if bins is None else bins
     counts, edges = np.histogram(values, bins)
     ax.stairs(counts, edges, color=look.truth, fill=True, alpha=0.3)
     ax.stairs(counts, edges, color=look.truth, linewidth=1.2, label="medians")
-    pdf = column_name(quantity, "pdf")
     top = float(counts.max())
-    if pdf in table.colnames:
-        grid = PdfGrid.parse(table[pdf].info.description or "").edges
+    if grid is not None:
         # Objects expected in each bin: differences of the summed cumulative probability.
         summed = np.nansum(numbers_of(table[pdf]) * np.diff(grid), axis=0)
         below = np.interp(edges, grid, np.concatenate([[0.0], np.cumsum(summed)]))

@@ -9,7 +9,7 @@ import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.plotting.labels import quantity_label
-from jpassed.plotting.rows import number_of, numbers_of, row_of
+from jpassed.plotting.rows import names_of, number_of, numbers_of, quantities_with, row_of
 from jpassed.plotting.style import start_figure
 from jpassed.posteriors import JointSamples
 from jpassed.posteriors.columns import column_name
@@ -75,8 +75,9 @@ def plot_corner(
     array = array[np.isfinite(array).all(axis=1)]
     if len(array) < LEAST_DRAWS:
         raise InputError(
-            f"row {row}: {len(array)} draws have a value of all of {', '.join(values)}, at least "
-            f"{LEAST_DRAWS} are needed: ask for more samples, or for other quantities"
+            f"row {row} (counted from 0): {len(array)} draws have a value of all of "
+            f"{', '.join(values)}, at least {LEAST_DRAWS} are needed: ask for more samples, or for "
+            "other quantities"
         )
     import corner
 
@@ -138,15 +139,13 @@ def _draws(
     if isinstance(draws, JointSamples):
         there = list(draws.names)
     else:
-        before, end = column_name(""), "_samples"
-        found = [n for n in draws.colnames if n.startswith(before) and n.endswith(end)]
-        there = [n[len(before) : -len(end)] for n in found]
+        there = quantities_with(draws, "samples")
         if not there:
             raise InputError(
                 "the table has no draws: annotate with samples=1000 (--samples 1000), or give "
                 "infer(table).sample(1000)"
             )
-    wanted = list(there if names is None else names)
+    wanted = names_of(there if names is None else names)
     values, labels = {}, []
     for name in wanted:
         if name.replace(":", "_") not in {n.replace(":", "_") for n in there}:

@@ -18,7 +18,7 @@ from jpassed.plotting.histogram import plot_histogram
 from jpassed.plotting.joint import corner_size, plot_corner
 from jpassed.plotting.posterior import plot_posterior
 from jpassed.plotting.redshifts import plot_predicted, plot_redshifts
-from jpassed.plotting.rows import number_of, one_row, row_of
+from jpassed.plotting.rows import names_of, number_of, one_row, quantities_with, row_of
 from jpassed.plotting.sed import plot_sed
 from jpassed.plotting.sky import plot_sky
 from jpassed.plotting.style import start_figure
@@ -111,10 +111,10 @@ def plot_object(
     known = {name: value for name, value in given.items() if np.isfinite(value)}
     one = None if posterior is None else one_row(posterior, row, len(table))
     source, at = (table, row) if draws is None else (draws, row % len(draws))
-    names = _drawn(source) if quantities is None else list(quantities)
+    names = _drawn(source) if quantities is None else names_of(quantities)
     size = corner_size(len(names)) if "corner" in wanted else 0.0
     panels = ["sed"] if "sed" in wanted else []
-    panels += list(("z",) if quantities is None else quantities) if "pdf" in wanted else []
+    panels += (["z"] if quantities is None else names) if "pdf" in wanted else []
     width, height, places = _layout(panels, size, 0.3 if title else 0.08)
     with start_figure(figure, style, width, height, layout="none") as (figure, look):
         if title:
@@ -210,7 +210,7 @@ def plot_catalogue(
 
 def _chosen(kinds: Sequence[str], choices: Sequence[str]) -> list[str]:
     """The kinds that are asked, in the order of the choices."""
-    asked = [kinds] if isinstance(kinds, str) else list(kinds)
+    asked = names_of(kinds)
     for kind in asked:
         if kind not in choices:
             raise UnknownNameError("kind of plot", str(kind), choices)
@@ -223,9 +223,7 @@ def _drawn(source: JointSamples | Table) -> list[str]:
     """Quantities that have draws."""
     if isinstance(source, JointSamples):
         return list(source.names)
-    before, end = column_name(""), "_samples"
-    found = [n for n in source.colnames if n.startswith(before) and n.endswith(end)]
-    return [n[len(before) : -len(end)] for n in found]
+    return quantities_with(source, "samples")
 
 
 def _has_fluxes(table: Table, posterior: Posterior | None) -> bool:
@@ -284,8 +282,7 @@ def _drawings(
         raise InputError("no known values were given: truth={'z': ...} (--truth z=COLUMN)")
     for name in truth:
         if column_name(name) not in table.colnames:
-            there = [n.removeprefix("jp_") for n in table.colnames if n.startswith("jp_")]
-            raise UnknownNameError("predicted quantity", name, there)
+            raise UnknownNameError("predicted quantity", name, quantities_with(table, "lo"))
     bands = _bands(table, survey)
     colours = next((c for c in COLOURS if set("-".join(c).split("-")) <= bands), None)
     magnitude = next((m for m in MAGNITUDES if m in bands), None)

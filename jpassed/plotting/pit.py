@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrik, betaincinv
 
 from jpassed.exceptions import InputError
+from jpassed.plotting.rows import numbers_of
 from jpassed.plotting.style import legend, start
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = ["plot_coverage", "plot_pit"]
 
 LINES = ("-", "--", "-.", ":")
 BAND = (0.025, 0.975)
+_ROUNDING = 1e-6
 
 Values = ArrayLike | Mapping[str, ArrayLike]
 
@@ -39,8 +41,8 @@ def plot_pit(
     Parameters
     ----------
     pit : array (N,), or mapping of str to such arrays
-        Values within 0 and 1; those that are not finite are left out. Of several samples, such as
-        before and after a recalibration, all are drawn.
+        Values within 0 and 1; those that are masked or not finite are left out. Of several
+        samples, such as before and after a recalibration, all are drawn.
     bins : int, optional
         By default one for 20 objects, from 8 to 20.
     ax : `~matplotlib.axes.Axes`, optional
@@ -57,7 +59,7 @@ def plot_pit(
     Raises
     ------
     InputError
-        No finite value.
+        No finite value, or one beyond 0 and 1.
     """
     samples = _samples(pit)
     ax, look = start(ax, style)
@@ -106,7 +108,7 @@ def plot_coverage(pit: Values, *, ax: Axes | None = None, style: str | None = No
     Raises
     ------
     InputError
-        No finite value.
+        No finite value, or one beyond 0 and 1.
     """
     samples = _samples(pit)
     ax, look = start(ax, style)
@@ -135,10 +137,15 @@ def _samples(pit: Values) -> dict[str, NDArray[np.float64]]:
     given = dict(pit) if isinstance(pit, Mapping) else {"": pit}
     found = {}
     for name, values in given.items():
-        array = np.asarray(values, dtype=np.float64).ravel()
+        array = numbers_of(values).ravel()
         array = array[np.isfinite(array)]
         if not len(array):
             raise InputError(f"no PIT value is known{f' of {name!r}' if name else ''}")
+        if array.min() < -_ROUNDING or array.max() > 1 + _ROUNDING:
+            raise InputError(
+                f"PIT values{f' of {name!r}' if name else ''} lie within 0 and 1, got "
+                f"{array.min():.4g} to {array.max():.4g}"
+            )
         found[str(name)] = array
     if not found:
         raise InputError("no PIT values were given")

@@ -9,11 +9,10 @@ import numpy as np
 
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.plotting.labels import axis_label, quantity_label
-from jpassed.plotting.rows import number_of, numbers_of, row_of
+from jpassed.plotting.rows import number_of, numbers_of, pdf_edges, quantities_with, row_of
 from jpassed.plotting.style import Style, legend, start
 from jpassed.posteriors import Posterior
 from jpassed.posteriors.columns import column_name
-from jpassed.posteriors.grids import PdfGrid
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -125,16 +124,17 @@ def plot_posterior(
 def _of_table(table: Table, row: int, quantity: str) -> _Density:
     name = column_name(quantity, "pdf")
     if name not in table.colnames:
-        before, end = column_name(""), "_pdf"
-        there = [n for n in table.colnames if n.startswith(before) and n.endswith(end)]
-        raise UnknownNameError("posterior", quantity, [n[len(before) : -len(end)] for n in there])
+        raise UnknownNameError("posterior", quantity, quantities_with(table, "pdf"))
+    own = {end: column_name(quantity, end) for end in ("lo", "", "hi")}
+    if missing := [column for column in own.values() if column not in table.colnames]:
+        raise InputError(f"the table has {name}, but lacks {', '.join(missing)}: annotate it again")
     density = numbers_of(table[name][row])
-    if not np.isfinite(density).all():
-        raise InputError(f"row {row} has no prediction of {quantity}")
-    edges = PdfGrid.parse(table[name].info.description or "").edges
+    if not np.isfinite(density).all() or not density.any():
+        raise InputError(f"row {row} (counted from 0) has no prediction of {quantity}")
+    edges = pdf_edges(table, quantity)
     only = table[row : row + 1]
-    low, middle, high = (number_of(only[column_name(quantity, end)]) for end in ("lo", "", "hi"))
-    unit = table[column_name(quantity)].unit
+    low, middle, high = (number_of(only[column]) for column in own.values())
+    unit = table[own[""]].unit
     return _Density(edges, density, low, middle, high, str(unit or ""))
 
 
@@ -143,7 +143,7 @@ def _of_posterior(posterior: Posterior, row: int, quantity: str) -> _Density:
     distribution = one[quantity]
     ends = np.asarray(one.quantile(quantity, [_BEYOND / 4, 1 - _BEYOND / 4])).ravel()
     if not np.isfinite(ends).all() or ends[0] >= ends[1]:
-        raise InputError(f"row {row} has no prediction of {quantity}")
+        raise InputError(f"row {row} (counted from 0) has no prediction of {quantity}")
     edges = np.linspace(ends[0], ends[1], _BINS + 1)
     density = np.diff(distribution.cdf(edges[None, :])[0]) / np.diff(edges)
     low, middle, high = np.asarray(one.quantile(quantity, [0.16, 0.5, 0.84])).ravel()

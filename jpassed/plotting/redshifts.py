@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from astropy import units as u
 from numpy.typing import ArrayLike, NDArray
 
 from jpassed.evaluation.photoz import bias, outlier_fraction, sigma_nmad
@@ -53,7 +54,7 @@ def plot_redshifts(
     Raises
     ------
     InputError
-        No pair is finite, or the lengths differ.
+        No pair is finite, or the lengths or the kinds of unit differ.
     """
     y, x = _pairs(z_phot, z_spec)
     ax, look = start(ax, style)
@@ -91,7 +92,8 @@ def plot_predicted(
     Parameters
     ----------
     predicted, truth : array (N,)
-        Pairs with a value that is not finite are left out; more than 2,000 are drawn as counts.
+        Pairs with a value that is masked or not finite are left out; more than 2,000 are drawn
+        as counts. Where both have units, known values are converted to those of the predicted.
     name : str
         Of the quantity, for the labels of the axes.
     ax : `~matplotlib.axes.Axes`, optional
@@ -106,7 +108,7 @@ def plot_predicted(
     Raises
     ------
     InputError
-        No pair is finite, or the lengths differ.
+        No pair is finite, or the lengths or the kinds of unit differ.
     """
     y, x = _pairs(predicted, truth)
     ax, look = start(ax, style)
@@ -122,6 +124,14 @@ def _pairs(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Predicted and known values of the objects that have both."""
     y, x = numbers_of(predicted), numbers_of(truth)
+    own, other = (getattr(values, "unit", None) for values in (predicted, truth))
+    if own is not None and other is not None and own != other:
+        try:
+            x = u.Unit(other).to(u.Unit(own), x)
+        except (u.UnitConversionError, TypeError, ValueError) as error:
+            raise InputError(
+                f"known values in {other} cannot be compared with predictions in {own}"
+            ) from error
     if y.shape != x.shape or y.ndim != 1:
         raise InputError(f"expected two columns of one length, got {y.shape} and {x.shape}")
     good = np.isfinite(x) & np.isfinite(y)

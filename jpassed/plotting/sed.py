@@ -116,8 +116,9 @@ def plot_sed(
         read_photometry(only, survey)  # which says what it looked for
     if residuals is not False and not points.bands:
         raise InputError(
-            f"row {row} has no predicted bandfluxes, and so no residuals: annotate with "
-            "outputs=['flux:<band>', ...], or give the posterior of jpassed.annotation.infer"
+            f"row {row} (counted from 0) has no predicted bandfluxes, and so no residuals: "
+            "annotate with outputs=['flux:<band>', ...], or give the posterior of "
+            "jpassed.annotation.infer"
         )
     units = _Units(flux_unit, wave_unit, photometry, points)
     ax, look = start(ax, style)

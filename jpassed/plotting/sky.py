@@ -10,7 +10,7 @@ import numpy as np
 from jpassed.exceptions import InputError, UnknownNameError
 from jpassed.plotting.colours import draw_toned
 from jpassed.plotting.labels import quantity_label
-from jpassed.plotting.rows import numbers_of
+from jpassed.plotting.rows import one_number_a_row
 from jpassed.plotting.style import load_style, start
 from jpassed.vo.positions import find_positions
 
@@ -74,7 +74,7 @@ def plot_sky(
     if value is not None:
         if value not in table.colnames:
             raise UnknownNameError("column", value, table.colnames)
-        tone = numbers_of(table[value])
+        tone = one_number_a_row(table[value], value)
         good &= np.isfinite(tone)
         if not good.any():
             raise InputError(f"no object with a position has a value of {value}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -17,7 +18,15 @@ from jpassed.exceptions import UnknownNameError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Style", "legend", "load_style", "plot_style", "start", "start_figure"]
+__all__ = [
+    "Style",
+    "figures_apart",
+    "legend",
+    "load_style",
+    "plot_style",
+    "start",
+    "start_figure",
+]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Of series, so that none is told by its colour alone."""
@@ -207,6 +216,22 @@ def start(ax: Axes | None, style: str | None) -> tuple[Axes, Style]:
     return ax, chosen
 
 
+_apart: ContextVar[bool] = ContextVar("figures apart from pyplot", default=False)
+
+
+@contextmanager
+def figures_apart() -> Iterator[None]:
+    """Within, new figures of several panels are none of pyplot's.
+
+    They need no backend, such as that of a notebook whose shell runs a command, and no closing.
+    """
+    token = _apart.set(True)
+    try:
+        yield
+    finally:
+        _apart.reset(token)
+
+
 @contextmanager
 def start_figure(
     figure: Any,
@@ -214,9 +239,12 @@ def start_figure(
     width: float,
     height: float,
     *,
-    layout: str = "constrained",
+    layout: Any = "constrained",
 ) -> Iterator[tuple[Any, Style]]:
-    """An empty figure, or a new one, and its style, which holds for Axes that are made within."""
+    """An empty figure, or a new one, and its style, which holds for Axes that are made within.
+
+    A new one is pyplot's, but for `figures_apart`, and is not left behind if the block raises.
+    """
     import matplotlib
 
     name = style
@@ -225,13 +253,23 @@ def start_figure(
         face = matplotlib.rcParams["figure.facecolor"] if figure is None else figure.get_facecolor()
         name = "dark" if _is_dark_colour(face) else "light"
     with plot_style(name) as chosen:
-        if figure is None:
+        if figure is not None:
+            if style is not None:
+                figure.set_facecolor(chosen.background)
+            yield figure, chosen
+        elif _apart.get():
+            from matplotlib.figure import Figure
+
+            yield Figure(figsize=(width, height), layout=layout), chosen
+        else:
             import matplotlib.pyplot as plt
 
             figure = plt.figure(figsize=(width, height), layout=layout)
-        elif style is not None:
-            figure.set_facecolor(chosen.background)
-        yield figure, chosen
+            try:
+                yield figure, chosen
+            except BaseException:
+                plt.close(figure)
+                raise
 
 
 def legend(ax: Axes, style: Style, **settings: Any) -> None:

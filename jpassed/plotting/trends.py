@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from jpassed.exceptions import InputError
+from jpassed.plotting.rows import numbers_of
 from jpassed.plotting.style import start
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def plot_trend(
     low, high : array (K,)
         Edges of the bins.
     value : array (K,)
-        The statistic; bins where it is not finite are left out.
+        The statistic; bins where it is masked or not finite are left out.
     interval : two arrays (K,), optional
         Ends of its confidence interval.
     name, by : str
@@ -57,7 +58,7 @@ def plot_trend(
     InputError
         No bin has a value, or the lengths differ.
     """
-    left, right, y = (np.asarray(a, dtype=np.float64) for a in (low, high, value))
+    left, right, y = (numbers_of(a) for a in (low, high, value))
     if not (left.shape == right.shape == y.shape) or y.ndim != 1:
         raise InputError(f"expected columns of one length, got {left.shape}, {y.shape}")
     good = np.isfinite(y) & np.isfinite(left) & np.isfinite(right)
@@ -67,7 +68,7 @@ def plot_trend(
     middle = 0.5 * (left + right)[good]
     errors = None
     if interval is not None:
-        ends = [np.asarray(end, dtype=np.float64)[good] for end in interval]
+        ends = [numbers_of(end)[good] for end in interval]
         errors = np.clip([y[good] - ends[0], ends[1] - y[good]], 0.0, None)
         errors = np.nan_to_num(errors)
     if reference is not None:
