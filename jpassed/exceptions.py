@@ -70,11 +70,14 @@ class UnknownNameError(InputError, KeyError):
         The name that was given.
     choices : iterable of str
         The valid names. The message lists them, or of many only the most similar.
+    meant : str, optional
+        The valid name that others call so; names that are spelt alike are not asked then.
     """
 
-    def __init__(self, what: str, name: object, choices: Iterable[str]) -> None:
+    def __init__(self, what: str, name: object, choices: Iterable[str], *, meant: str = "") -> None:
         valid = sorted({str(c) for c in choices})
         near = difflib.get_close_matches(str(name), valid, n=3, cutoff=0.6)
+        near = [meant] if meant in valid else near
         hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
         shown = ", ".join(valid) if valid else "(none)"
         if len(valid) > CHOICES_SHOWN:

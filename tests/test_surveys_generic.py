@@ -369,3 +369,20 @@ def test_several_surveys_in_one_table_are_merged():
         "galex_fuv": "galex",
         "decam_g": "legacy",
     }
+
+
+@pytest.mark.parametrize(
+    "value, error", [("MAG_AUTO_J0450", "ERR_J0450"), ("mag_J0450", "error_J0450")]
+)
+def test_errors_that_name_the_band_alone(value, error):
+    found = read_photometry(Table({value: [20.0, 21.0], error: [0.1, 0.2]}))
+    assert found.bands == ("J0450",)
+    np.testing.assert_allclose(found.flux[0], [AB * 10**-8.0], rtol=1e-6)
+
+
+def test_fluxes_as_for_eazy():
+    table = Table({"f_J0450": [3.0], "e_J0450": [0.5]})
+    with pytest.raises(InputError, match="states no unit"):
+        read_photometry(table)
+    table["f_J0450"].unit = table["e_J0450"].unit = "uJy"
+    np.testing.assert_allclose(read_photometry(table).error, [[0.5]])

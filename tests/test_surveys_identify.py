@@ -345,3 +345,21 @@ def test_real_catalogues(real_data, name, tmp_path):
     if name.startswith("sdss"):
         assert {"sdss_r", "galex_nuv", "2mass_ks"} <= {band.band for band in found.bands}
         assert found.labels[0].option == "--context z=Z"
+
+
+def test_a_redshift_with_gaps_is_suggested():
+    table = columns_of_jpassed(np.random.default_rng(3))
+    table["z_spec"] = np.where(np.arange(N) % 3, -99.0, 0.3)
+    assert [item.option for item in identify(table).labels] == ["--context z=z_spec"]
+
+
+def test_bands_without_errors_and_magnitudes_in_z_come_near():
+    found = identify(Table({"FLUX_AUTO_J0450_uJy": [1.0], "line_flux": [1.0]}))
+    assert [(item.column, item.hint) for item in found.near] == [
+        ("FLUX_AUTO_J0450_uJy", "names J0450, but has no column of errors")
+    ]
+    found = identify(Table({"z_mag": [20.0], "z_mag_err": [0.1], "z": [0.1], "e_z": [0.01]}))
+    assert "sdss_z: {mag: z_mag, error: z_mag_err}" in found.as_map()
+    assert "e_z" not in found.as_map()
+    found = identify(Table({"flux (uJy) r": [1.0], "error (uJy) r": [0.1]}))
+    assert 'sdss_r: {flux: "flux (uJy) r", error: "error (uJy) r", unit: "???"}' in found.as_map()

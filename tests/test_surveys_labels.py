@@ -180,3 +180,22 @@ def test_real_redshifts(real_data):
     label = read_labels(table, {"z": "Z"})["z"]
     assert label.observed.all()
     assert 0.009 < label.value.min() < label.value.max() < 0.59
+
+
+@pytest.mark.parametrize("name, what", [("logmstar", "solMass"), ("logsfr", "solMass / yr")])
+def test_a_quantity_in_place_of_its_logarithm_is_refused(name, what):
+    table = Table({"mass": [3e10, 5e9, -99.0]})
+    with pytest.raises(InputError, match=f"logarithm to base 10.*{what}"):
+        read_labels(table, {name: "mass"})
+    table["mass"].unit = what
+    assert read_labels(table, {name: "mass"})[name].observed.tolist() == [True, True, False]
+    # One wild value among logarithms is a row's matter, not the column's.
+    assert read_labels(Table({"mass": [10.1, 9.0, 1e9]}), {name: "mass"})[name].observed.all()
+
+
+@pytest.mark.parametrize(
+    "given, meant", [("redshift", "z"), ("mass", "logmstar"), ("SFR", "logsfr"), ("Z_spec", "z")]
+)
+def test_common_names_of_a_quantity_lead_to_it(given, meant):
+    with pytest.raises(UnknownNameError, match=f"Did you mean '{meant}'\\?"):
+        read_labels(Table({"x": [1.0]}), {given: "x"})

@@ -29,6 +29,7 @@ from jpassed.surveys import (
     read_labels,
     read_photometry,
 )
+from jpassed.surveys.label_names import quantity_meant
 from jpassed.vocabulary import Vocabulary, load_vocabulary, split_quantity
 from jpassed.weights import load_model, model_vocabulary
 
@@ -224,7 +225,7 @@ def read_outputs(
             continue
         if kind not in vocabulary.names or (kind == "flux") != (band is not None):
             choices = [*vocabulary.scalars, "flux:<band>, e.g. flux:J0660", *load_derived()]
-            raise UnknownNameError("output", name, choices)
+            raise UnknownNameError("output", name, choices, meant=quantity_meant(str(name)))
     return names
 
 

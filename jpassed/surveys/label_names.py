@@ -14,9 +14,9 @@ from jpassed.exceptions import InputError
 from jpassed.surveys.labels import error_column_of
 from jpassed.surveys.matching import TableReader
 
-__all__ = ["LabelSuggestion", "suggest_labels"]
+__all__ = ["LabelSuggestion", "quantity_meant", "suggest_labels"]
 
-HIGHEST_REDSHIFT = 20.0
+LOWEST_REDSHIFT, HIGHEST_REDSHIFT = -0.5, 20.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple((str(row["quantity"]), re.compile(str(row["pattern"]))) for row in table)
 
 
+def quantity_meant(name: str) -> str:
+    """The quantity that catalogues call so (``"redshift"``, ``"mass"``), empty if there is none."""
+    plain = name.lower()
+    return next((q for q, pattern in _patterns() if pattern.fullmatch(plain)), "")
+
+
 def suggest_labels(reader: TableReader, used: Collection[str]) -> tuple[LabelSuggestion, ...]:
     """Columns whose name is one of those that catalogues give to labels.
 
@@ -68,8 +74,8 @@ def suggest_labels(reader: TableReader, used: Collection[str]) -> tuple[LabelSug
         plain = name.lower().rsplit(".", 1)[-1]
         if name in used or plain.startswith("jp_") or reader.width(name) != 1:
             continue
-        quantity = next((q for q, pattern in _patterns() if pattern.fullmatch(plain)), None)
-        if quantity is not None and _possible(quantity, name, reader):
+        quantity = quantity_meant(plain)
+        if quantity and _possible(quantity, name, reader):
             found.append(LabelSuggestion(quantity, name, error_column_of(name, reader.names)))
     return tuple(found)
 
@@ -82,5 +88,6 @@ def _possible(quantity: str, name: str, reader: TableReader) -> bool:
         values, missing = reader.numbers(name)
     except InputError:
         return False
-    given = values[~missing]
-    return given.size == 0 or bool(np.median(np.abs(given)) < HIGHEST_REDSHIFT)
+    # Not measured is -9 in some tables, -99 or -1 in others.
+    given = values[~missing & (values > LOWEST_REDSHIFT)]
+    return given.size == 0 or bool(np.median(given) < HIGHEST_REDSHIFT)

@@ -34,6 +34,8 @@ LOGARITHM_OF = {
     "logage_m": "yr",
     "logage_l": "yr",
 }
+# No such logarithm is higher: formation of stars, masses and ages of galaxies end below 14.
+HIGHEST_LOGARITHM = 20.0
 
 ERROR_NAMES = ("{x}_err", "e_{x}", "{x}err", "{x}_error", "err_{x}", "{x}error", "sigma_{x}")
 
@@ -97,7 +99,8 @@ def read_labels(
         If a quantity is not in the vocabulary or a column not in the table.
     InputError
         If values are given in place of a column's name, the unit of a column cannot be converted,
-        or a column does not hold one number a row.
+        a column does not hold one number a row, or one without a unit that should hold logarithms
+        holds the quantity itself.
 
     Notes
     -----
@@ -121,7 +124,10 @@ def read_labels(
                 "map (--map FILE), not as labels"
             )
         if quantity not in vocabulary.scalars:
-            raise UnknownNameError(f"{what} quantity", quantity, vocabulary.scalars)
+            from jpassed.surveys.label_names import quantity_meant
+
+            meant = quantity_meant(quantity)
+            raise UnknownNameError(f"{what} quantity", quantity, vocabulary.scalars, meant=meant)
         if not isinstance(text, str):
             raise InputError(
                 f"{what} {quantity!r}: expected the name of a column, got {type(text).__name__}; "
@@ -138,7 +144,10 @@ def _read(table: Any, kind: Kind, text: str) -> LabelColumn:
     found = _find(error_column, names) if comma and error_column else error_column_of(column, names)
     value = _one_number(table, column)
     given = np.isfinite(value) & ~np.isin(value, SENTINELS)
-    value, error_factor = _to_unit(value, column_unit(table[column]), kind, column)
+    unit = column_unit(table[column])
+    if unit is None and kind.name in LOGARITHM_OF and given.any():
+        _refuse_linear(value[given], kind, column)
+    value, error_factor = _to_unit(value, unit, kind, column)
     messages = []
     sigma = np.zeros_like(value)
     if found is not None:
@@ -170,6 +179,16 @@ def _read(table: Any, kind: Kind, text: str) -> LabelColumn:
         found,
         tuple(messages),
     )
+
+
+def _refuse_linear(value: NDArray[np.float64], kind: Kind, column: str) -> None:
+    typical = float(np.median(value))
+    if typical > HIGHEST_LOGARITHM:
+        raise InputError(
+            f"column {column!r}: {kind.name} is a logarithm to base 10, but half of the values are "
+            f"above {typical:.2g}; give the column its unit ({LOGARITHM_OF[kind.name]}), or make a "
+            "column of logarithms"
+        )
 
 
 def _find(name: str, names: list[str]) -> str:

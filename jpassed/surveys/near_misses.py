@@ -154,11 +154,15 @@ def _instead(reader: TableReader) -> tuple[NearMiss, ...]:
                 name, f"looks like a bandflux of {survey.name}, but has no column of errors"
             )
     errors = set()
+    bare: dict[str, str] = {}
     for name in reader.names:
         if name.lower().startswith(_OWN) or reader.width(name) < 1:
             continue
         pair = error_guess(name, reader.names)
         if pair is None:
+            band = _named_band(name)
+            if band and name not in found:
+                bare[name] = f"names {band}, but has no column of errors"
             continue
         errors.add(pair[0])
         band = _close_band(name)
@@ -166,7 +170,18 @@ def _instead(reader: TableReader) -> tuple[NearMiss, ...]:
             found.setdefault(name, f"did you mean {band}? Its errors may be {pair[0]!r}")
         else:
             found.setdefault(name, f"has errors in {pair[0]!r}; a map can say which band it is")
+    if not found:
+        found = bare
     return tuple(NearMiss(n, hint) for n, hint in found.items() if n not in errors)[:SHOWN]
+
+
+def _named_band(name: str) -> str:
+    """The band whose whole name is a word of a flux or magnitude's, empty if none is."""
+    lower = name.lower()
+    if not (says_magnitude(name) or "flux" in lower):
+        return ""
+    band = guess_band(name, set())
+    return band if len(band) > 3 and band.lower() in lower else ""
 
 
 def _close_band(name: str) -> str:

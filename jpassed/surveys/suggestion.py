@@ -33,7 +33,10 @@ _ERROR_NAMES = (
     "{x}_unc",
     "{x}_e",
 )
-_INNER = (("mag", "magerr"), ("mag", "mag_err"), ("flux", "fluxerr"), ("flux", "flux_err"))
+_INNER = (
+    *(("mag", "magerr"), ("mag", "mag_err"), ("flux", "fluxerr"), ("flux", "flux_err")),
+    *(("flux", "error"), ("flux", "err"), ("mag", "error"), ("mag", "err")),
+)
 _IVAR_NAMES = ("{x}_ivar", "ivar_{x}", "{x}ivar")
 POSITIONS = {"ra", "dec", "raj2000", "dej2000", "alpha_j2000", "delta_j2000", "pmra", "pmdec"}
 _LETTERS = {
@@ -144,7 +147,10 @@ def suggest_map(
     lines: list[str] = []
     taken: set[str] = set()
     for name in reader.names:
-        if name.lower() in POSITIONS or name.lower().startswith(("jp_", "true_", "z_", "z")):
+        if name.lower() in POSITIONS or name.lower().startswith(("jp_", "true_")):
+            continue
+        # Hardly a band but a redshift, or the error of one.
+        if name.lower().startswith("z") and not says_magnitude(name):
             continue
         pair = _error_of(name, lower) if reader.width(name) == 1 else None
         if pair is None:
