@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from jpassed.annotation import FLAGS, load_derived
@@ -65,7 +66,9 @@ def model_card() -> str:
     if "default" not in list_models():
         return "# The default model\n\nThis build has no embedded model.\n"
     for text in sorted(find_model("default").glob("*.md")):
-        return text.read_text(encoding="utf-8")
+        # Where the card lies, pages are paths; here they are links.
+        card = text.read_text(encoding="utf-8")
+        return re.sub(r"\bdocs/([\w/]+)\.md\b", r"[\1](\1.md)", card)
     card = json.dumps(list_models()["default"], indent=2)
     return f"# The default model\n\nWhat was recorded with it:\n\n```json\n{card}\n```\n"
 
