@@ -363,3 +363,21 @@ def test_bands_without_errors_and_magnitudes_in_z_come_near():
     assert "e_z" not in found.as_map()
     found = identify(Table({"flux (uJy) r": [1.0], "error (uJy) r": [0.1]}))
     assert 'sdss_r: {flux: "flux (uJy) r", error: "error (uJy) r", unit: "???"}' in found.as_map()
+
+
+def test_labels_alone_say_how_they_are_used(run, tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("z,mass\n0.1,10.5\n0.2,9.5\n")
+    shown = run(path)
+    assert "give labels as context" in shown.stdout
+    assert "--context z=z --outputs flux:rSDSS" in shown.stdout
+
+
+def test_the_command_says_what_to_do_with_a_map(run, tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("flux_J0660,fluxerr_J0660\n1.0,0.1\n")
+    shown = run(path, "--as-map")
+    assert "Write the unit for each '???'" in shown.stderr
+    assert f"jpassed annotate {path} --map FILE" in shown.stderr
+    path.write_text("mag_J0660,magerr_J0660\n20.0,0.1\n")
+    assert "???" not in run(path, "--as-map").stderr

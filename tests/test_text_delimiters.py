@@ -64,3 +64,9 @@ def test_other_endings_say_what_to_do(ending):
     with pytest.raises(UnknownNameError) as caught:
         table_file("mine.pdf")
     assert "rename" not in str(caught.value)
+
+
+def test_the_blanks_of_vizier_are_masked(tmp_path):
+    path = tmp_path / "vizier.csv"
+    path.write_text("umag,e_umag\n20.5,0.1\n---,---\n")
+    assert read_catalog(path)["umag"].mask.tolist() == [False, True]

@@ -129,7 +129,10 @@ def command(
         )
     for line in found.summary():
         click.echo(line)
-    click.echo(f"{target / 'report.html'}: {len(found.figures)} figures")
+    click.echo(
+        f"{target / 'report.html'}: tables and plots for a browser "
+        f"({len(found.figures)} numbers in figures.ecsv)"
+    )
 
 
 def _beside(path: Path) -> Path:

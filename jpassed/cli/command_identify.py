@@ -35,8 +35,13 @@ def command(source: Path, survey: str | None, column_map: Path | None, as_map: b
 
     from jpassed.io.catalogs import read_catalog
     from jpassed.surveys import identify
+    from jpassed.surveys.map_text import UNSURE
 
     found = identify(
         read_catalog(source), column_map if column_map is not None else survey or "auto"
     )
-    click.echo(found.as_map() if as_map else str(found), nl=not as_map)
+    text = found.as_map() if as_map else str(found)
+    click.echo(text, nl=not as_map)
+    if as_map:
+        unsure = f"Write the unit for each {UNSURE!r} of it, then: " if UNSURE in text else ""
+        click.echo(f"{unsure}jpassed annotate {source} --map FILE", err=True)

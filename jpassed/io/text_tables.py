@@ -29,7 +29,7 @@ __all__ = [
 
 # Looked for in this order, where the header has no comma.
 _OTHER_DELIMITERS = (";", "\t", "|", " ")
-_NULLS = ("", "null", "NULL", "None", "NA", "N/A", "--")
+_NULLS = ("", "null", "NULL", "None", "NA", "N/A", "--", "---")
 
 
 def _text(content: bytes, path: Path, kind: str) -> str:
@@ -64,7 +64,7 @@ def read_csv(content: bytes, path: Path) -> Any:
 
     Lines that start with ``#`` before the header are comments, unless the only such line is the
     header itself. Fields may also be separated by semicolons, tabs, bars or spaces, if the header
-    has no comma. Empty fields, ``null``, ``None``, ``NA`` and ``--`` are masked; columns of
+    has no comma. Empty fields, ``null``, ``None``, ``NA``, ``--`` and ``---`` are masked; columns of
     texts such as ``[1.0, 2.0]`` become 2-D.
 
     Raises

@@ -22,6 +22,11 @@ def as_text(found: Identification) -> str:
     lines = [_headline(found)]
     if found.problem:
         lines += ["", *_problem(found.problem)]
+        if found.labels and not found.bands:
+            lines.append(
+                "Without bandfluxes: give labels as context and ask for what you want, e.g. "
+                f"{found.labels[0].option} --outputs flux:rSDSS"
+            )
     lines += _bands(found.bands)
     lines += _block("Read as well", [f"{n}: {what}" for n, what in found.also_used.items()])
     lines += _block(
@@ -56,6 +61,10 @@ def _headline(found: Identification) -> str:
 def _problem(text: str) -> list[str]:
     """The first line of a message; the map below it is what --as-map prints."""
     first, *rest = text.splitlines()
+    # The columns are listed below.
+    before, _, after = first.partition(" Columns seen: ")
+    _, what, todo = after.rpartition(" Say which column is which band")
+    first = f"{before}{what}{todo}" if what else first
     lines = [f"jpassed annotate would refuse it: {first.removesuffix(':').rstrip('.')}."]
     if rest:
         lines.append("A map to start from: jpassed identify CATALOG --as-map")

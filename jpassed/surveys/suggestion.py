@@ -246,7 +246,7 @@ def unrecognised(
     survey : str
         What was tried: a survey's name, or ``"auto"``.
     """
-    names = reader.names
+    names = [name for name in reader.names if not name.lower().startswith("jp_")]
     shown = ", ".join(names[:COLUMNS_SHOWN])
     more = f", ... ({len(names)} in all)" if len(names) > COLUMNS_SHOWN else ""
     tried = "any known survey" if survey == "auto" else f"survey {survey!r}"

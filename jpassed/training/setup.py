@@ -83,8 +83,10 @@ def prepare(
     paths = tuple(ssp) if ssp else simulation.ssp
     if not paths:
         raise InputError(
-            "no SSP grid: name one or more files in the configuration (simulation: ssp:), or on "
-            "the command line (--ssp FILE)"
+            "no SSP grid: the spectra of stellar populations do not come with the package; name one "
+            "or more files in the configuration (simulation: ssp:), or on the command line "
+            "(--ssp FILE). docs/training.md says what is in such a file, and the tutorial 'Train "
+            "your own model' makes one up"
         )
     line_table = lines or simulation.lines
     sets = {name: _filter_group(name) for name in simulation.bands}
@@ -125,9 +127,7 @@ def prepare(
     )  # fmt: skip
     column = {name: i for i, name in enumerate(names)}
     groups = [
-        [column[band.name] for band in group]
-        for name, group in sets.items()
-        if group.names != main
+        [column[band.name] for band in group] for name, group in sets.items() if group.names != main
     ]
     questioner = Questioner(
         layout, [column[name] for name in main], groups, vocabulary, scaling, config.mix
@@ -169,9 +169,7 @@ def _provenance(
     config: TrainingConfig, paths: tuple[str, ...], lines: str | None
 ) -> dict[str, Any]:
     # Of a training set the manifest tells everything, the checksums of its shards included.
-    tables = [
-        Path(t.path) / MANIFEST if is_training_set(t.path) else t.path for t in config.tables
-    ]
+    tables = [Path(t.path) / MANIFEST if is_training_set(t.path) else t.path for t in config.tables]
     files = [Path(p) for p in (*paths, *([lines] if lines else []), *tables)]
     presets = (
         config.simulation.noise, *config.simulation.noise_other, *config.simulation.noise_galex
