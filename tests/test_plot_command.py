@@ -145,6 +145,28 @@ def test_figures_are_none_of_pyplots(run, folder, monkeypatch):
         assert found.exit_code == 0, found.output
 
 
+def test_of_a_long_file_the_row_alone_is_read(run, folder, monkeypatch):
+    def refuse(*args, **keywords):
+        raise MemoryError("the whole catalogue")
+
+    monkeypatch.setattr("jpassed.io.catalogs.read_catalog", refuse)
+    found = run(folder / "annotated.fits", "--row", 12, "--truth", "z=true_z", "--dpi", 40)
+    assert found.exit_code == 0, found.output
+    again = run(folder / "annotated.fits", "--row", 13, "-o", "x.png")
+    assert "--row: expected a row from 1 to 12, got 13" in again.stderr
+
+
+@pytest.mark.parametrize("kind", ["pdf", "sed"])
+def test_a_row_whose_predictions_are_blank_is_asked_again(run, folder, kind):
+    table = read_catalog(folder / "annotated.fits")
+    for name in table.colnames:
+        if name.startswith(("jp_z", "jp_flux")):
+            table[name][4] = np.nan
+    write_catalog(table, "blank.fits")
+    found = run("blank.fits", "--row", 5, "--kind", kind, "--dpi", 40)
+    assert found.exit_code == 0, found.output
+
+
 def test_columns_that_a_program_left_out_are_asked_again(run, folder):
     table = read_catalog(folder / "annotated.fits")
     table.remove_column("jp_z_lo")

@@ -24,7 +24,6 @@ from jpassed.plotting import (
     plot_sky,
     plot_trend,
 )
-from jpassed.plotting.asking import draw_object
 
 
 @pytest.fixture
@@ -94,9 +93,8 @@ def test_percentiles_that_are_not_there(table, ax):
 @pytest.mark.parametrize("empty", [np.nan, 0.0])
 def test_the_row_without_a_prediction_is_named(table, empty):
     table["jp_z_pdf"][7] = empty
-    for draw in (plot_object, draw_object):
-        with pytest.raises(InputError, match=r"row 7 \(counted from 0\) has no prediction of z"):
-            draw(table, 7, ("pdf",))
+    with pytest.raises(InputError, match=r"row 7 \(counted from 0\) has no prediction of z"):
+        plot_object(table, 7, ("pdf",))
     assert not plt.get_fignums()
 
 

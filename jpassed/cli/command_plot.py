@@ -97,7 +97,6 @@ def command(
     keywords = annotate_keywords({**predictions, "outputs": ()})
     del keywords["outputs"]
 
-    from jpassed.exceptions import InputError
     from jpassed.io.atomic import atomic_output, check_output
     from jpassed.io.formats import table_file
 
@@ -107,22 +106,18 @@ def command(
     _check_ending(target)
     check_output(target, overwrite)
 
+    table, place = _read(source, row)
+
     from jpassed.annotation.streaming import few_messages
-    from jpassed.io.catalogs import read_catalog
-
-    table = read_catalog(source)
-    if row is not None and row > len(table):
-        raise InputError(f"--row: expected a row from 1 to {len(table)}, got {row}")
-
     from jpassed.plotting.asking import draw_catalogue, draw_object
     from jpassed.plotting.style import figures_apart
 
     with few_messages(), figures_apart(), progress_bar("objects") as progress:
         if row is not None:
             figure = draw_object(
-                table, row - 1, wanted or OF_A_ROW[:2], quantities=names, truth=known,
+                table, place, wanted or OF_A_ROW[:2], quantities=names, truth=known,
                 draws=draws, model=model, title=f"{source.name}, row {row}", style=style,
-                **keywords,
+                number=row, **keywords,
             )  # fmt: skip
         else:
             figure = draw_catalogue(
@@ -132,6 +127,22 @@ def command(
     with atomic_output(target, overwrite) as path:
         figure.savefig(path, dpi=dpi, format=target.suffix.lower().removeprefix("."))
     click.echo(f"{target}")
+
+
+def _read(source: Path, row: int | None) -> tuple[Any, int]:
+    """The catalogue, and where in it the row is; of a file of rows that can be sought, it alone."""
+    from jpassed.exceptions import InputError
+    from jpassed.io.catalogs import read_catalog
+    from jpassed.io.chunks import open_chunks
+
+    if row is None:
+        return read_catalog(source), 0
+    with open_chunks(source) as chunks:
+        table = None if chunks.rereadable else read_catalog(source)
+        rows = len(table) if table is not None else chunks.n_rows or 0
+        if row > rows:
+            raise InputError(f"--row: expected a row from 1 to {rows}, got {row}")
+        return (chunks.read(row - 1, row), 0) if table is None else (table, row - 1)
 
 
 def _check_kinds(wanted: list[str], row: int | None) -> None:

@@ -13,7 +13,7 @@ from jpassed.exceptions import InputError, UnrecognisedTableError
 from jpassed.filters import known_bands
 from jpassed.filters.known import set_of_band
 from jpassed.plotting.overview import plot_catalogue, plot_object
-from jpassed.plotting.rows import names_of, row_of
+from jpassed.plotting.rows import names_of, numbers_of, row_of
 from jpassed.posteriors.columns import column_name
 from jpassed.surveys import read_labels, read_photometry
 
@@ -44,6 +44,7 @@ def draw_object(
     title: str | None = None,
     style: str | None = None,
     survey: Any = "auto",
+    number: int | None = None,
     **keywords: Any,
 ) -> Figure:
     """`plot_object` of a row, after asking a model for what its columns do not hold.
@@ -58,6 +59,8 @@ def draw_object(
         Of the corner plot.
     model : str or path, optional
         Ask this model, whatever columns there are; the default one otherwise.
+    number : int, optional
+        What messages call the row, where the table is a part of a catalogue; counted from 1.
     survey, **keywords
         Of `jpassed.annotation.infer`.
 
@@ -68,12 +71,13 @@ def draw_object(
     """
     row, kinds = row_of(table, row), names_of(kinds)
     quantities = None if quantities is None else names_of(quantities)
+    number = row + 1 if number is None else number
     only = table[row : row + 1]
     labels = read_labels(only, truth, what="truth") if truth else {}
     known = {name: float(c.value[0]) for name, c in labels.items() if c.observed[0]}
     for name in set(labels) - set(known):
         logger.warning(
-            "row %d has no known value of %s in column %s", row + 1, name, labels[name].column
+            "row %d has no known value of %s in column %s", number, name, labels[name].column
         )
     asked: dict[str, Any] = {
         "title": _with_flags(title, only), "style": style, "truth": known,
@@ -87,7 +91,7 @@ def draw_object(
     if model is None:
         _warn_of_others(table, loaded.name, loaded.digest, keywords)
     if not keywords.get("context") and not _has_bands(only, survey):
-        logger.warning("row %d has no band with a flux: what is drawn is the prior", row + 1)
+        logger.warning("row %d has no band with a flux: what is drawn is the prior", number)
     own = ("z",) if quantities is None else tuple(quantities)
     outputs = [*own, *(["z"] if "z" not in own else [])]
     if "sed" in kinds:
@@ -164,10 +168,14 @@ def draw_catalogue(
 def _has_all(
     only: Table, kinds: Sequence[str], quantities: Sequence[str] | None, survey: Any
 ) -> bool:
-    """Whether the columns of a row hold all that its plots want."""
+    """Whether the columns of a row hold all that its plots want, and are not blank."""
+
+    def held(name: str) -> bool:
+        return name in only.colnames and bool(np.isfinite(numbers_of(only[name])).all())
+
     own = ("z",) if quantities is None else tuple(quantities)
     ends = ("pdf", "lo", "", "hi")
-    if "pdf" in kinds and any(column_name(q, e) not in only.colnames for q in own for e in ends):
+    if "pdf" in kinds and not all(held(column_name(q, e)) for q in own for e in ends):
         return False
     together = DRAWN_TOGETHER if quantities is None else own
     if "corner" in kinds and any(column_name(q, "samples") not in only.colnames for q in together):
@@ -177,11 +185,11 @@ def _has_all(
     try:
         photometry = read_photometry(only, survey)
     except UnrecognisedTableError:
-        return any(name.startswith("jp_flux_") for name in only.colnames)
+        return any(held(name) for name in only.colnames if name.startswith("jp_flux_"))
     seen = [
         band for band, there in zip(photometry.bands, photometry.observed[0], strict=True) if there
     ]
-    return all(column_name(f"flux:{band}") in only.colnames for band in seen)
+    return all(held(column_name(f"flux:{band}")) for band in seen)
 
 
 def _bands(only: Table, survey: Any, card: Mapping[str, Any]) -> list[str]:
