@@ -15,6 +15,7 @@ from jpassed.nn.config import ModelConfig
 from jpassed.training.config import OptimiserConfig, TableConfig, TrainingConfig
 from jpassed.training.loop import learning_rate
 from jpassed.training.pool import Galaxies
+from jpassed.training.setup import prepare
 from jpassed.training.sources import TableSource
 from jpassed.training.weighting import density_weights
 
@@ -138,3 +139,9 @@ def test_model_configuration_refuses_what_cannot_be() -> None:
         ModelConfig(width=30, heads=4)
     with pytest.raises(InputError, match="'binned' is for redshift"):
         ModelConfig(head_real="binned")
+
+
+def test_without_a_grid_it_says_what_one_is() -> None:
+    config = TrainingConfig.from_dict(TINY)
+    with pytest.raises(InputError, match="do not come with the package.*docs/training.md"):
+        prepare(config, torch.device("cpu"))

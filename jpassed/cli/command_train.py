@@ -91,4 +91,4 @@ def command(
             progress=progress,
         )
     if first:
-        click.echo(f"{output}: trained")
+        click.echo(f"{output}: trained, a model for jpassed annotate --model {output}")

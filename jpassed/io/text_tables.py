@@ -64,8 +64,8 @@ def read_csv(content: bytes, path: Path) -> Any:
 
     Lines that start with ``#`` before the header are comments, unless the only such line is the
     header itself. Fields may also be separated by semicolons, tabs, bars or spaces, if the header
-    has no comma. Empty fields, ``null``, ``None``, ``NA``, ``--`` and ``---`` are masked; columns of
-    texts such as ``[1.0, 2.0]`` become 2-D.
+    has no comma. Empty fields, ``null``, ``None``, ``NA``, ``--`` and ``---`` are masked;
+    columns of texts such as ``[1.0, 2.0]`` become 2-D.
 
     Raises
     ------

@@ -83,8 +83,8 @@ def prepare(
     paths = tuple(ssp) if ssp else simulation.ssp
     if not paths:
         raise InputError(
-            "no SSP grid: the spectra of stellar populations do not come with the package; name one "
-            "or more files in the configuration (simulation: ssp:), or on the command line "
+            "no SSP grid: the spectra of stellar populations do not come with the package; name "
+            "one or more files in the configuration (simulation: ssp:), or on the command line "
             "(--ssp FILE). docs/training.md says what is in such a file, and the tutorial 'Train "
             "your own model' makes one up"
         )
