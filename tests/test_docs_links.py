@@ -7,8 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from pages import ROOT, list_pages, name_of
+
+from jpassed.cli import main
 
 # Written while the pages are built, from jpassed/weights/default.
 MADE = {ROOT / "docs" / "generated" / "model_card.md"}
@@ -36,9 +39,13 @@ def anchors(path: Path) -> set[str]:
     for included in re.findall(r"^```\{include\} (\S+)", text, flags=re.M):
         found = path.parent / included
         text += "\n" + (CARD if found.resolve() in MADE else found).read_text("utf-8")
+    # Those of commands are made from their help (docs/shell_help.py).
+    group = click.Context(main)
+    made = main.list_commands(group) if ".. click:: jpassed.cli:main" in text else []
     text = re.sub(r"^( *)(```+).*?^ *\2", "", text, flags=re.M | re.S)
     headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
-    return {anchor(heading) for heading in headings} | set(re.findall(r"^\((\S+)\)=$", text, re.M))
+    named = set(re.findall(r"^\((\S+)\)=$", text, re.M)) | {f"command-{name}" for name in made}
+    return {anchor(heading) for heading in headings} | named
 
 
 @pytest.mark.parametrize("name", FILES)
