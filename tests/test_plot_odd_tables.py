@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.table import MaskedColumn
+from astropy.table import MaskedColumn, QTable
 from matplotlib.figure import Figure
 from plot_tables import catalogue
 
@@ -115,6 +115,17 @@ def test_what_fails_leaves_no_figure_behind(table):
 def test_one_quantity_may_be_given_as_it_is():
     figure = plot_object(catalogue(3), 0, "pdf", quantities="logmstar", figure=Figure())
     assert len(figure.axes) == 1
+
+
+def test_bands_of_ones_own_are_drawn_with_what_columns_predict(tmp_path, ax):
+    own = tmp_path / "own.yaml"
+    own.write_text("bands: {own: {flux: f, error: e, unit: uJy, pivot: 5500, width: 200}}\n")
+    table = QTable({"f": [10.0] * u.uJy, "e": [0.5] * u.uJy})
+    for end, value in {"": 9.0, "_lo": 8.0, "_hi": 10.0}.items():
+        table[f"jp_flux_own{end}"] = [value] * u.uJy
+    plot_sed(table, survey=str(own), residuals=True, ax=ax)
+    (drawn,) = ax.child_axes[0].lines[1].get_xydata()
+    np.testing.assert_allclose(drawn, [5500.0, 2.0])
 
 
 def test_choices_are_quantities_and_not_their_columns(table):

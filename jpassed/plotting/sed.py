@@ -111,7 +111,7 @@ def plot_sed(
     only = table[row : row + 1]
     photometry = _measured(only, survey)
     one = None if posterior is None else one_row(posterior, row, len(table))
-    points = _of_table(only) if one is None else _of_posterior(one, photometry)
+    points = _of_table(only, photometry) if one is None else _of_posterior(one, photometry)
     if not points.bands and not photometry.bands:
         read_photometry(only, survey)  # which says what it looked for
     if residuals is not False and not points.bands:
@@ -355,11 +355,15 @@ def _redshift(only: Table, posterior: Posterior | None) -> float | None:
     return z if np.isfinite(z) else None
 
 
+def _places(photometry: Photometry) -> dict[str, tuple[float, float]]:
+    """Pivot and width of all bands, those of the table's own among them, Å."""
+    own = zip(photometry.bands, photometry.pivot, photometry.width, strict=True)
+    return {**known_bands(), **{band: (float(pivot), float(width)) for band, pivot, width in own}}
+
+
 def _of_posterior(posterior: Posterior, photometry: Photometry) -> _Points:
     """Bandfluxes of the posterior of one object."""
-    places = dict(known_bands())
-    own = zip(photometry.bands, photometry.pivot, photometry.width, strict=True)
-    places |= {band: (float(pivot), float(width)) for band, pivot, width in own}
+    places = _places(photometry)
     points = []
     for name in posterior:
         band = name.removeprefix("flux:")
@@ -371,10 +375,10 @@ def _of_posterior(posterior: Posterior, photometry: Photometry) -> _Points:
     return _sorted(points)
 
 
-def _of_table(only: Table) -> _Points:
+def _of_table(only: Table, photometry: Photometry) -> _Points:
     """Bandfluxes that the columns of one row predict."""
     points = []
-    for band, place in known_bands().items():
+    for band, place in _places(photometry).items():
         names = [f"{PREFIX}{band}{end}" for end in ("", "_lo", "_hi")]
         if all(name in only.colnames for name in names):
             values = [number_of(only[name]) for name in names]
