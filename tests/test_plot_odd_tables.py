@@ -22,6 +22,7 @@ from jpassed.plotting import (
     plot_predicted,
     plot_sed,
     plot_sky,
+    plot_training,
     plot_trend,
 )
 
@@ -126,6 +127,12 @@ def test_bands_of_ones_own_are_drawn_with_what_columns_predict(tmp_path, ax):
     plot_sed(table, survey=str(own), residuals=True, ax=ax)
     (drawn,) = ax.child_axes[0].lines[1].get_xydata()
     np.testing.assert_allclose(drawn, [5500.0, 2.0])
+
+
+def test_a_log_of_something_else():
+    with pytest.raises(InputError, match="neither 'objects' nor 'step', but time, level"):
+        plot_training([{"time": 1, "level": 2}])
+    assert not plt.get_fignums()
 
 
 def test_choices_are_quantities_and_not_their_columns(table):

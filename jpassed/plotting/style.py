@@ -152,7 +152,7 @@ def plot_style(name: str = "light") -> Iterator[Style]:
     """Settings of matplotlib within a ``with`` block, for figures that are made there.
 
     Sizes are those of one column of a journal (3.5 inches); matplotlib's settings outside of the
-    block stay as they are.
+    block stay as they are. They belong to the process: draw in one thread at a time.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ def plot_training(
     FileError
         The log is missing, or is none.
     InputError
-        The log is empty.
+        The log is empty, or its records are not those of a training.
     """
     if isinstance(log, (str, os.PathLike)):
         from jpassed.training.journal import read_log
@@ -91,6 +91,11 @@ def _objects(
     """Where the records lie on the horizontal axis, and its label."""
     if all("objects" in r for r in records):
         return np.array([r["objects"] for r in records]) / 1e6, "objects seen (millions)"
+    if strange := [r for r in records if "step" not in r]:
+        raise InputError(
+            f"the log is none of a training: a record has neither 'objects' nor 'step', but "
+            f"{', '.join(map(str, strange[0])) or 'nothing'}"
+        )
     steps = np.array([r["step"] for r in records], dtype=np.float64)
     if batch is None:
         return steps, "steps"
