@@ -360,7 +360,13 @@ def test_bands_without_errors_and_magnitudes_in_z_come_near():
     ]
     found = identify(Table({"z_mag": [20.0], "z_mag_err": [0.1], "z": [0.1], "e_z": [0.01]}))
     assert "sdss_z: {mag: z_mag, error: z_mag_err}" in found.as_map()
+    hints = {item.column: item.hint for item in found.near}
+    assert hints["z_mag"].endswith("which band it is, perhaps sdss_z")
+    assert "perhaps" not in hints["z"]
     assert "e_z" not in found.as_map()
+    found = identify(Table({"r": [20.0], "e_r": [0.1], "z": [19.5], "e_z": [0.1]}))
+    assert 'sdss_z: {flux: z, error: e_z, unit: "???"}' in found.as_map()
+    assert found.near[1].hint.endswith("perhaps sdss_z")
     found = identify(Table({"flux (uJy) r": [1.0], "error (uJy) r": [0.1]}))
     assert 'sdss_r: {flux: "flux (uJy) r", error: "error (uJy) r", unit: "???"}' in found.as_map()
 

@@ -187,7 +187,8 @@ def _row(item: Any, name: str, k: int) -> NDArray[np.float64]:
         return np.ma.filled(np.ma.asarray(numbers, dtype=np.float64), np.nan).ravel()
     except (TypeError, ValueError):
         raise InputError(
-            f"column {name!r}, row {k}: expected numbers, got {str(item)[:60]!r}"
+            f"column {name!r}, row {k}: expected numbers, got {str(item)[:60]!r}; "
+            "leave it empty where nothing was measured"
         ) from None
 
 

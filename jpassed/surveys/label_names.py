@@ -14,9 +14,10 @@ from jpassed.exceptions import InputError
 from jpassed.surveys.labels import error_column_of
 from jpassed.surveys.matching import TableReader
 
-__all__ = ["LabelSuggestion", "quantity_meant", "suggest_labels"]
+__all__ = ["LabelSuggestion", "may_be", "quantity_meant", "suggest_labels"]
 
-LOWEST_REDSHIFT, HIGHEST_REDSHIFT = -0.5, 20.0
+# Of a median: beyond, it is a magnitude.
+LOWEST_REDSHIFT, HIGHEST_REDSHIFT = -0.5, 12.0
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,12 @@ def suggest_labels(reader: TableReader, used: Collection[str]) -> tuple[LabelSug
         if name in used or plain.startswith("jp_") or reader.width(name) != 1:
             continue
         quantity = quantity_meant(plain)
-        if quantity and _possible(quantity, name, reader):
+        if quantity and may_be(quantity, name, reader):
             found.append(LabelSuggestion(quantity, name, error_column_of(name, reader.names)))
     return tuple(found)
 
 
-def _possible(quantity: str, name: str, reader: TableReader) -> bool:
+def may_be(quantity: str, name: str, reader: TableReader) -> bool:
     """Whether the values could be: a column z may well be a magnitude."""
     if quantity != "z" or len(reader) == 0:
         return True

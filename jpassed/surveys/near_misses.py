@@ -12,7 +12,7 @@ from jpassed.exceptions import InputError
 from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.conversion import is_bandflux
 from jpassed.surveys.matching import MatchResult, TableReader, match_rules
-from jpassed.surveys.suggestion import POSITIONS, error_guess, guess_band
+from jpassed.surveys.suggestion import POSITIONS, error_guess, guess_band, is_redshift
 
 __all__ = ["NearMiss", "near_misses", "unused_line"]
 
@@ -169,7 +169,9 @@ def _instead(reader: TableReader) -> tuple[NearMiss, ...]:
         if band:
             found.setdefault(name, f"did you mean {band}? Its errors may be {pair[0]!r}")
         else:
-            found.setdefault(name, f"has errors in {pair[0]!r}; a map can say which band it is")
+            hint = f"has errors in {pair[0]!r}; a map can say which band it is"
+            band = "" if is_redshift(name, reader) else guess_band(name, set(), whole=True)
+            found.setdefault(name, f"{hint}, perhaps {band}" if band else hint)
     if not found:
         found = bare
     return tuple(NearMiss(n, hint) for n, hint in found.items() if n not in errors)[:SHOWN]

@@ -8,10 +8,19 @@ from collections.abc import Collection, Sequence
 from jpassed.exceptions import UnrecognisedTableError
 from jpassed.surveys.columns import says_magnitude
 from jpassed.surveys.extinction import ebv_columns
+from jpassed.surveys.label_names import may_be
 from jpassed.surveys.map_text import UNSURE, extinction_hint
 from jpassed.surveys.matching import TableReader
 
-__all__ = ["POSITIONS", "error_guess", "guess_band", "suggest_lines", "suggest_map", "unrecognised"]
+__all__ = [
+    "POSITIONS",
+    "error_guess",
+    "guess_band",
+    "is_redshift",
+    "suggest_lines",
+    "suggest_map",
+    "unrecognised",
+]
 
 COLUMNS_SHOWN = 60
 BANDS_SHOWN = 12
@@ -117,6 +126,13 @@ def guess_band(name: str, taken: set[str], whole: bool = False) -> str:
     return ""
 
 
+def is_redshift(name: str, reader: TableReader) -> bool:
+    """Whether a column is hardly a band but a redshift, or something of one."""
+    if not name.lower().startswith("z") or says_magnitude(name):
+        return False
+    return name.lower() != "z" or may_be("z", name, reader)
+
+
 def _placeholder(taken: set[str]) -> str:
     k = 1
     while f"BAND{k}" in taken:
@@ -149,8 +165,7 @@ def suggest_map(
     for name in reader.names:
         if name.lower() in POSITIONS or name.lower().startswith(("jp_", "true_")):
             continue
-        # Hardly a band but a redshift, or the error of one.
-        if name.lower().startswith("z") and not says_magnitude(name):
+        if is_redshift(name, reader):
             continue
         pair = _error_of(name, lower) if reader.width(name) == 1 else None
         if pair is None:
