@@ -136,7 +136,12 @@ def test_every_command_of_the_page(home, example, project_root):
 def check_service(words: list[str]) -> None:
     user = User(words)
     user.start()
-    said = CliRunner().invoke(main, words[1:])
+    # A shell that starts the tests in the background has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        said = CliRunner().invoke(main, words[1:])
+    finally:
+        signal.signal(signal.SIGINT, before)
     user.join()
     user.viewer.close()
     assert user.trouble is None
