@@ -87,7 +87,7 @@ def annotate_file(
     rows : int, optional
         Rows of a chunk.
     progress : callable, optional
-        Called with (objects done, N).
+        Called with (objects done, N), never twice at a time, from other threads too.
     **options
         As of `jpassed.annotate`.
 
