@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_predicted", "plot_redshifts"]
 
+FEW = 60
+"""Up to so many objects points are larger, to be seen at all."""
+
 
 def plot_redshifts(
     z_phot: ArrayLike,
@@ -149,7 +152,8 @@ def _draw(ax: Axes, look: Style, y: NDArray[np.float64], x: NDArray[np.float64])
     if len(x) > MANY:
         draw_counts(ax, look, x, y, (limits, limits))
     else:
-        ax.plot(x, y, ".", color=look.truth, markersize=5, alpha=0.6, markeredgewidth=0)
+        size = 5 if len(x) > FEW else 8
+        ax.plot(x, y, ".", color=look.truth, markersize=size, alpha=0.6, markeredgewidth=0)
     ax.plot(limits, limits, color=look.ink, linewidth=0.9)
     ax.set_xlim(limits)
     ax.set_ylim(limits)
