@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from hypothesis import settings
 settings.register_profile("jpassed", deadline=None)
 settings.load_profile("jpassed")
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: more threads only get in the way
+# One worker a core: more threads only get in the way. numpy is there already (pytest-mpl loads it)
+# and keeps its own; torch and the processes that tests start take this.
+if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The loopback TAP server, and the proxy with faults in front of it.
@@ -59,3 +63,11 @@ def _isolated_caches(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
         (folder / "astropy").mkdir(parents=True, exist_ok=True)
         monkeypatch.setenv(f"XDG_{kind.upper()}_HOME", str(folder))
     monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_left() -> Iterator[None]:
+    """Tests that ask which figures pyplot has see their own alone."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -45,7 +45,8 @@ def plan(
 
 
 def test_killed_at_any_moment_it_goes_on(plan, tmp_path, spectrum_files, project_root):  # noqa: F811
-    fetch(plan, tmp_path / "whole")
+    # A process as the killed ones are, with as many threads: the last bits.
+    assert start(plan, tmp_path / "whole", project_root).wait() == 0
     spectrum_files.requests.clear()
     spectrum_files.pause = 0.05
     folder = tmp_path / "killed"
@@ -85,7 +86,7 @@ def start(plan: Path, folder: Path, project_root: Path) -> subprocess.Popen[str]
     words = ["fetch", str(plan), "-o", str(folder), "--workers", str(WORKERS)]
     return subprocess.Popen(
         [sys.executable, "-m", "jpassed", *words],
-        env={**os.environ, "PYTHONPATH": str(project_root)},  # as many threads: the last bits
+        env={**os.environ, "PYTHONPATH": str(project_root)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
